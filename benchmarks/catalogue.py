@@ -1,0 +1,50 @@
+"""Catalogue: all patterns and all competitors, in the order in which they are shown."""
+
+from __future__ import annotations
+
+from benchmarks.competitors.adapter import Competitor
+from benchmarks.competitors.fasterfifo import FasterFifo
+from benchmarks.competitors.iceoryx import Iceoryx2
+from benchmarks.competitors.mp_pipe import MultiprocessingPipe
+from benchmarks.competitors.mp_queue import MultiprocessingQueue
+from benchmarks.competitors.mp_simple_queue import MultiprocessingSimpleQueue
+from benchmarks.competitors.posix_mq import PosixMessageQueue
+from benchmarks.competitors.redis_list import RedisList
+from benchmarks.competitors.shmspace_channel import ShmspaceChannel
+from benchmarks.competitors.zeromq import Pyzmq
+from benchmarks.patterns.big import BigMessages
+from benchmarks.patterns.core import CoreRing
+from benchmarks.patterns.fan_in import FanIn
+from benchmarks.patterns.fan_out import FanOut
+from benchmarks.patterns.idle import IdleReaders
+from benchmarks.patterns.kill import KilledHolder
+from benchmarks.patterns.many import Many
+from benchmarks.patterns.one_way import OneWay
+from benchmarks.patterns.pattern import Pattern
+from benchmarks.patterns.round_trip import RoundTrip
+
+OURS = ShmspaceChannel.name
+
+PATTERNS: tuple[Pattern, ...] = (
+    OneWay(),
+    Many(),
+    RoundTrip(),
+    FanIn(),
+    FanOut(),
+    BigMessages(),
+    IdleReaders(),
+    KilledHolder(),
+    CoreRing(),
+)
+
+COMPETITORS: tuple[Competitor, ...] = (
+    ShmspaceChannel(),
+    Pyzmq(),
+    MultiprocessingPipe(),
+    MultiprocessingSimpleQueue(),
+    MultiprocessingQueue(),
+    Iceoryx2(),
+    FasterFifo(),
+    PosixMessageQueue(),
+    RedisList(),
+)

@@ -1,0 +1,75 @@
+"""Target: what shmspace must reach, and the verdicts on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from benchmarks.catalogue import OURS
+from benchmarks.figure_text import text_of
+from benchmarks.outcome import Crashed, Failed, Hung
+from benchmarks.report import Report
+
+_BROKEN = {Failed.status, Hung.status, Crashed.status}
+
+
+@dataclass(frozen=True)
+class Target:
+    """`limit` is in the unit of the figure, or a multiple of the same figure of `rival`."""
+
+    pattern: str
+    case: str
+    figure: str
+    relation: Literal[">=", "<="]
+    limit: float
+    unit: str
+    rival: str = ""
+
+    @property
+    def text(self) -> str:
+        """The target in words."""
+        name = f"{self.pattern} {self.case}"
+        if self.rival:
+            return f"{name}: {self.figure} {self.relation} {self.limit:g} x {self.rival}"
+        return f"{name}: {self.figure} {self.relation} {text_of(self.limit, self.unit)}"
+
+
+TARGETS = (
+    Target("one_way", "64B", "rate", ">=", 1.4, "messages/s", "pyzmq"),
+    Target("one_way", "64B", "rate", ">=", 10, "messages/s", "multiprocessing.Queue"),
+    Target("many", "64B_x100", "rate", ">=", 8e6, "messages/s"),
+    Target("round_trip", "awake", "p50", "<=", 1.0, "us"),
+    Target("round_trip", "slept", "p50", "<=", 6.0, "us"),
+    Target("big", "64KiB_copied", "rate", ">=", 250e3, "messages/s"),
+    Target("big", "1MiB_view", "rate", ">=", 40e3, "messages/s"),
+    Target("big", "1MiB_filled", "rate", ">=", 40e3, "messages/s"),
+    Target("idle", "readers", "cpu", "<=", 0.5, "% of a CPU"),  # what rounds to 0 %
+    Target("kill", "alone", "max", "<=", 250, "ms"),
+    Target("kill", "supervised", "p50", "<=", 5, "ms"),
+    Target("core", "ring_one_way", "rate", ">=", 20e6, "messages/s"),
+    Target("core", "ring_round_trip", "p50_ns", "<=", 500, "ns"),
+)
+
+
+def judge(report: Report) -> list[dict[str, Any]]:
+    """A verdict for each target whose case was run: "met", "MISSED" (or broken) or "not measured"."""
+    return [_judge(report, target) for target in TARGETS if report.table(target.pattern, target.case)]
+
+
+def _judge(report: Report, target: Target) -> dict[str, Any]:
+    table = report.table(target.pattern, target.case)
+    row = table.row(OURS) if table else None
+    ours = row.figures.get(target.figure) if row else None
+    rival = table.value(target.rival, target.figure) if table and target.rival else None
+    verdict: dict[str, Any] = {"target": target.text, "verdict": "not measured", "ours": ours, "found": ""}
+    if row and row.status in _BROKEN:
+        verdict.update(verdict="MISSED", found=f"{row.status}: {row.detail}")
+    if ours is None or (target.rival and rival is None):
+        return verdict
+    value = ours / rival if rival else ours
+    met = value >= target.limit if target.relation == ">=" else value <= target.limit
+    found = text_of(ours, target.unit)
+    if rival:
+        found = f"{value:.2f} x ({found} to {text_of(rival, target.unit)})"
+    verdict.update(verdict="met" if met else "MISSED", found=found)
+    return verdict

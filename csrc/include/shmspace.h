@@ -1,0 +1,160 @@
+/* shmspace.h: the C interface of shmspace. Python's _native reads the part between the markers; so can other languages.
+ *
+ * Every call that returns int returns SHM_OK (0) or a negative status of shmspace_errors.h; shm_error_text() then says,
+ * for errors, what was asked, what was found and what to do. Deadlines are CLOCK_MONOTONIC nanoseconds; SHM_NEVER waits
+ * for ever, 0 never waits (SHM_BUSY: a lock was taken for the moment, come again with a deadline).
+ * A call that blocks returns SHM_INTERRUPTED when a signal came; nothing was done then.
+ * Handles may be used by several threads; closing one makes calls under way return SHM_CLOSED.
+ */
+#ifndef SHMSPACE_H
+#define SHMSPACE_H
+
+#include <stdint.h>
+
+#include "shmspace_errors.h"
+
+#define SHM_NEVER UINT64_MAX
+#define SHM_SPIN 1 /* deadline: spin as long as it pays, do not sleep */
+
+/* cffi: begin */
+typedef struct shm__space shm_space;
+typedef struct shm_channel shm_channel;
+typedef struct shm_lock shm_lock;
+
+enum { SHM_OPEN_CREATE = 1, SHM_OPEN_READONLY = 2, SHM_OPEN_MODE_GIVEN = 4 };
+
+typedef struct {
+  uint64_t size_bytes, committed_bytes, used_bytes, free_bytes, members, member_limit, structures, recoveries, created_ns;
+  uint64_t device, inode;
+} shm_space_facts;
+
+typedef struct {
+  uint32_t token, pid, uid, alive;
+  uint64_t since_ns, pid_namespace;
+  uint32_t wait_structure[4], wait_what[4];
+  uint64_t wait_since_ns[4];
+  char command[128];
+} shm_member_facts;
+
+typedef struct {
+  uint32_t kind, id, holder, name_length;
+  uint64_t created_ns, since_ns;
+  char name[256];
+} shm_entry_facts;
+
+typedef struct {
+  char structure[300];
+  char what[200];
+  char where[64];
+} shm_problem;
+
+typedef struct {
+  uint64_t capacity, replay, max_message_bytes;
+  uint32_t delivery, overflow;
+  char codec[32];
+} shm_channel_options;
+
+enum {
+  SHM_GIVEN_CAPACITY = 1,
+  SHM_GIVEN_DELIVERY = 2,
+  SHM_GIVEN_REPLAY = 4,
+  SHM_GIVEN_OVERFLOW = 8,
+  SHM_GIVEN_MAX_MESSAGE = 16,
+  SHM_GIVEN_CODEC = 32
+};
+
+typedef struct {
+  uint64_t waiting, capacity, size_bytes, sent, received, dropped, readers, writers;
+} shm_channel_facts;
+
+typedef struct {
+  uint64_t length_bytes, block;
+  uint32_t block_gen, codec;
+  void *data;
+} shm_view;
+
+typedef struct {
+  const void *data;
+  uint64_t length_bytes;
+  uint32_t codec;
+} shm_piece;
+
+typedef struct {
+  uint64_t length_bytes, block;
+  uint32_t block_gen, pad;
+  uint32_t codec;
+  uint8_t data[80];
+} shm_small;
+
+/* errors */
+const char *shm_error_text(void);
+const char *shm_error_name(int status);
+const char *shm_error_class(int status);
+const char *shm_error_message(int status);
+
+/* spaces */
+int shm_space_open(const char *directory, const char *name, uint64_t size_bytes, uint32_t members, uint32_t mode,
+                   uint32_t flags, uint64_t deadline_ns, shm_space **space);
+int shm_space_attach_again(shm_space *space);
+void shm_space_mark_closing(shm_space *space);
+void shm_space_close(shm_space *space);
+void shm_space_free(shm_space *space);
+int shm_space_destroy(const char *directory, const char *name);
+int shm_space_retired(shm_space *space);
+const char *shm_space_path(shm_space *space);
+void shm_space_stat(shm_space *space, shm_space_facts *facts);
+uint32_t shm_space_token(shm_space *space);
+uint32_t shm_space_members(shm_space *space, shm_member_facts *facts, uint32_t room);
+int64_t shm_space_entries(shm_space *space, shm_entry_facts *facts, uint64_t room);
+int shm_space_exists(shm_space *space, uint32_t kind, const char *name, uint32_t name_length);
+int shm_space_delete(shm_space *space, uint32_t kind, const char *name, uint32_t name_length, uint64_t deadline_ns);
+int64_t shm_space_check(shm_space *space, shm_problem *problems, uint64_t room);
+uint64_t shm_space_stamp(shm_space *space);
+void shm_space_reap_dead(shm_space *space);
+int shm_reclaim_temporaries(const char *directory, const char *name);
+uint32_t shm_fork_epoch(void);
+uint64_t shm_monotonic_ns(void);
+void shm_nap_ns(uint64_t nap_ns);
+
+/* the bell of this process: rung when something may have happened that it armed; returns the bell's count */
+uint32_t shm_bell_wait(shm_space *space, uint32_t seen, uint64_t nap_ns);
+void shm_bell_ring_self(shm_space *space);
+
+/* named locks */
+int shm_lock_open(shm_space *space, const char *name, uint32_t name_length, uint64_t deadline_ns, shm_lock **lock);
+int shm_lock_take(shm_lock *lock, uint64_t deadline_ns, int *owner_died);
+int shm_lock_release(shm_lock *lock);
+uint32_t shm_lock_holder(shm_lock *lock, uint64_t *since_ns);
+void shm_lock_free(shm_lock *lock);
+
+/* channels: shm_channel is the channel, or a reader or writer of it */
+int shm_channel_open(shm_space *space, const char *name, uint32_t name_length, const shm_channel_options *options,
+                     uint32_t given, int create, uint64_t deadline_ns, shm_channel **channel);
+int shm_channel_open_reader(shm_channel *parent, uint64_t deadline_ns, shm_channel **reader);
+int shm_channel_open_writer(shm_channel *parent, uint64_t deadline_ns, shm_channel **writer);
+void shm_channel_mark_closing(shm_channel *channel);
+void shm_channel_close(shm_channel *channel);
+void shm_channel_free(shm_channel *channel);
+int shm_channel_alive(shm_channel *channel);
+void shm_channel_get_options(shm_channel *channel, shm_channel_options *options);
+int shm_channel_stat(shm_channel *channel, shm_channel_facts *facts);
+int shm_channel_shutdown(shm_channel *channel, int immediate, uint64_t deadline_ns);
+uint64_t shm_channel_lost(shm_channel *channel);
+uint32_t shm_channel_peers(shm_channel *channel, int writers, uint32_t *tokens, uint32_t room);
+void shm_channel_probe(shm_channel *channel, int writers);
+int shm_channel_send(shm_channel *writer, const void *data, uint64_t length_bytes, uint32_t codec, uint64_t deadline_ns);
+int shm_channel_recv(shm_channel *reader, void *buffer, uint64_t room_bytes, uint64_t *length_bytes, uint32_t *codec,
+                     uint64_t deadline_ns);
+int shm_channel_send_many(shm_channel *writer, const shm_piece *pieces, uint64_t count, uint64_t deadline_ns,
+                          uint64_t *done);
+int shm_channel_recv_many(shm_channel *reader, shm_small *messages, uint64_t count, uint64_t deadline_ns, uint64_t *done);
+int shm_channel_reserve(shm_channel *writer, uint64_t length_bytes, uint64_t deadline_ns, shm_view *view);
+int shm_channel_commit(shm_channel *writer, const shm_view *view, uint64_t deadline_ns);
+void shm_channel_abort(shm_channel *writer, const shm_view *view);
+int shm_channel_recv_view(shm_channel *reader, shm_view *view, uint64_t deadline_ns);
+void shm_channel_unpin(shm_channel *reader, const shm_view *view);
+int shm_channel_look(shm_channel *reader);
+void shm_channel_arm(shm_channel *channel, int room);
+/* cffi: end */
+
+#endif

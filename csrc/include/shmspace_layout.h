@@ -1,0 +1,334 @@
+/* shmspace_layout.h: every byte that processes share, declared once.
+ *
+ * Each struct of the region is a table: F(type, name, offset, sync, meaning) for a field, A(type, name, count, offset,
+ * sync, meaning) for an array. The tables make the C structs and one static assert per field; scripts/gen_layout makes
+ * shmspace/layout.json, csrc/LAYOUT.md and include/shmspace_layout_json.h (the copy that each region carries) from them.
+ *
+ * Little-endian, fixed widths, natural alignment, no hidden padding. Positions are byte offsets from the start of the
+ * region; 0 is none. Words of different writers lie on different 128-byte lines.
+ *
+ * Sync classes:
+ *   INIT        written before the region (or structure) is published, never changed afterwards: plain loads
+ *   PUBLISH     a release store makes the bytes that the meaning names valid: acquire loads
+ *   COUNTER     changed by atomic add or compare-and-swap; a hint or a statistic: relaxed loads
+ *   OWNER       who owns what; changed by one compare-and-swap only: acquire loads
+ *   SEQ(w)      valid while sequence word w is the same before and after the read
+ *   LOCK(w)     written only by the holder of lock w; readers without it see a hint
+ *   ZERO        always zero
+ */
+#ifndef SHMSPACE_LAYOUT_H
+#define SHMSPACE_LAYOUT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef uint8_t u8;
+typedef uint16_t u16;
+typedef uint32_t u32;
+typedef uint64_t u64;
+
+/* ---- constants: C(name, value, meaning) ---------------------------------------------------------------------- */
+#define SHM_CONSTANTS(C)                                                                                               \
+  C(SHM_MAGIC, 0x45434150534d4853, "the bytes SHMSPACE, little-endian")                                                \
+  C(SHM_READY, 0x59444145, "value of header.ready once everything INIT is written")                                    \
+  C(SHM_COMPAT, 0, "compat feature flags of this version: a reader may ignore unknown ones")                           \
+  C(SHM_INCOMPAT, 1, "incompat feature flags of this version: a reader refuses unknown ones")                          \
+  C(SHM_HEADER_BYTES, 4096, "size of the header with its section table")                                               \
+  C(SHM_PAGE_BYTES, 4096, "unit of the page pool")                                                                     \
+  C(SHM_LINE_BYTES, 128, "words of different writers are this far apart")                                              \
+  C(SHM_SIZE_LEAST, 0x100000, "smallest size of a space, bytes")                                                       \
+  C(SHM_SIZE_MOST, 0x100000000000, "largest size of a space, bytes")                                                   \
+  C(SHM_MEMBERS_MOST, 4096, "most member slots of a space")                                                            \
+  C(SHM_MEMBER_LOCK, 0x4000000000000000, "file byte of member slot 0; slot n is at + n")                               \
+  C(SHM_CREATOR_LOCK, 0x3fffffffffffffff, "file byte that a creator holds while the region has a temporary name")      \
+  C(SHM_SLOT_BITS, 12, "low bits of a token: the member slot")                                                         \
+  C(SHM_TOKEN_MASK, 0x3fffffff, "bits of a 32-bit owner word that are the token: generation << 12 | slot")             \
+  C(SHM_LOCK_REPAIR, 0x40000000, "lock word: the last owner died, what is guarded may be half changed")                \
+  C(SHM_LOCK_WAITERS, 0x80000000, "lock word: somebody may sleep on it")                                               \
+  C(SHM_EVENT_SLEEPERS, 1, "event word: somebody may sleep on it")                                                     \
+  C(SHM_EVENT_BELLS, 2, "event word: a bit may be set in its bell map")                                                \
+  C(SHM_EVENT_STEP, 4, "event word: what an event adds")                                                               \
+  C(SHM_MEMBER_FREE, 0, "member state (word >> 30): nobody; may be claimed")                                           \
+  C(SHM_MEMBER_ACTIVE, 1, "member state: attached, alive while its file byte is locked")                               \
+  C(SHM_MEMBER_DEAD, 2, "member state: proved dead, what it left is being handed back")                                \
+  C(SHM_LIFE_LIVE, 1, "life word of a space or structure: in use")                                                     \
+  C(SHM_LIFE_DELETED, 2, "life word: deleted; blocked calls leave with Closed")                                        \
+  C(SHM_BLOCK_FREE, 0, "block state (word >> 60): on nobody's account")                                                \
+  C(SHM_BLOCK_HELD, 1, "block state: a member's (token), freed when it dies")                                          \
+  C(SHM_BLOCK_LINKED, 2, "block state: a structure's (id)")                                                            \
+  C(SHM_PAGE_RUN, 1, "page word (>> 56): first page of a free run")                                                    \
+  C(SHM_PAGE_SPAN, 2, "page word: first page of a span of blocks")                                                     \
+  C(SHM_BLOCK_HEADER_BYTES, 16, "bytes before the payload of a block")                                                 \
+  C(SHM_SPAN_PAD_BYTES, 48, "bytes before the first block of a span, so that payloads are aligned")                    \
+  C(SHM_CLASS_HUGE, 63, "size class of a block that has a span of its own, given back to the pool when freed")         \
+  C(SHM_CLASSES, 64, "number of size classes")                                                                         \
+  C(SHM_BUCKETS, 1024, "hash chains of the directory")                                                                 \
+  C(SHM_NAME_BYTES, 256, "room for a structure's name")                                                                \
+  C(SHM_WAITS, 4, "waits that a member can show at once")                                                              \
+  C(SHM_KIND_CHANNEL, 1, "structure kind")                                                                             \
+  C(SHM_KIND_LOG, 2, "structure kind")                                                                                 \
+  C(SHM_KIND_SHARDED_LOG, 3, "structure kind")                                                                         \
+  C(SHM_KIND_TUPLES, 4, "structure kind")                                                                              \
+  C(SHM_KIND_QUEUE, 5, "structure kind")                                                                               \
+  C(SHM_KIND_STORE, 6, "structure kind")                                                                               \
+  C(SHM_KIND_LOCK, 7, "structure kind: a named lock, not listed among the names")                                      \
+  C(SHM_INLINE_BYTES, 80, "payload that fits into a ring slot")                                                        \
+  C(SHM_PINS, 4, "views that a port can pin in shared memory at once")                                                 \
+  C(SHM_DELIVERY_ONE, 0, "every message to exactly one reader")                                                        \
+  C(SHM_DELIVERY_ALL, 1, "every message to every reader")                                                              \
+  C(SHM_OVERFLOW_WAIT, 0, "a full channel makes writers wait")                                                         \
+  C(SHM_OVERFLOW_ERROR, 1, "a full channel refuses")                                                                   \
+  C(SHM_OVERFLOW_OLDEST, 2, "a full channel drops its oldest message")                                                 \
+  C(SHM_STREAM_OPEN, 0, "stream state: has writers, or never had one")                                                 \
+  C(SHM_STREAM_ENDED, 1, "stream state: the last writer has left")                                                     \
+  C(SHM_STREAM_SHUT, 2, "stream state: shut down for good")                                                            \
+  C(SHM_PORT_READER, 1, "port role")                                                                                   \
+  C(SHM_PORT_WRITER, 2, "port role")
+
+/* ---- the header, at offset 0 --------------------------------------------------------------------------------- */
+#define SHM_HEADER_TABLE(F, A)                                                                                         \
+  F(u64, magic, 0, INIT, "SHM_MAGIC")                                                                                  \
+  F(u32, ready, 8, PUBLISH, "SHM_READY once every INIT field and table below is written")                              \
+  F(u32, header_size, 12, INIT, "SHM_HEADER_BYTES")                                                                    \
+  F(u64, compat, 16, INIT, "feature flags that a reader may ignore")                                                   \
+  F(u64, incompat, 24, INIT, "feature flags that a reader must know")                                                  \
+  A(u8, region_id, 16, 32, INIT, "random bytes, new for every region")                                                 \
+  A(u8, boot_id, 16, 48, INIT, "the kernel's boot id: a region from before a reboot is a leftover")                    \
+  F(u64, size_bytes, 64, INIT, "most that the region may grow to; the length of the file")                             \
+  F(u64, created_ns, 72, INIT, "when, ns since the epoch, UTC")                                                        \
+  F(u32, member_count, 80, INIT, "members that may be attached; the table has one spare slot more")                    \
+  F(u32, section_count, 84, INIT, "entries of the section table")                                                      \
+  F(u32, section_offset, 88, INIT, "where the section table is")                                                       \
+  F(u32, creator_uid, 92, INIT, "user id of the creator")                                                              \
+  F(u32, sections_crc, 96, INIT, "CRC32C of the section table")                                                        \
+  F(u32, header_crc, 100, INIT, "CRC32C of bytes 0..99 with ready taken as zero")                                      \
+  A(u8, pad0, 24, 104, ZERO, "")                                                                                       \
+  F(u64, committed_bytes, 128, PUBLISH, "data pages below this offset have memory; grows by compare-and-swap")         \
+  A(u8, pad1, 120, 136, ZERO, "")                                                                                      \
+  F(u64, stamp_ns, 256, COUNTER, "the last time stamp handed out; the next is larger")                                 \
+  A(u8, pad2, 120, 264, ZERO, "")                                                                                      \
+  F(u32, life, 384, PUBLISH, "SHM_LIFE_LIVE, or SHM_LIFE_DELETED once the space is destroyed")                         \
+  F(u32, structure_id, 388, COUNTER, "the last structure id handed out")                                               \
+  F(u64, deletions, 392, PUBLISH, "structures deleted so far, raised before their memory is freed")                    \
+  F(u64, recoveries, 400, COUNTER, "dead members whose leavings were handed back")                                     \
+  A(u8, pad3, 104, 408, ZERO, "")
+
+/* ---- section table: the fixed parts of the region ------------------------------------------------------------- */
+#define SHM_SECTION_TABLE(F, A)                                                                                        \
+  F(u32, kind, 0, INIT, "1 layout JSON, 2 members, 3 directory, 4 classes, 5 pool, 6 page table, 7 pages")             \
+  F(u32, version, 4, INIT, "1")                                                                                        \
+  F(u64, offset, 8, INIT, "where it begins")                                                                           \
+  F(u64, length, 16, INIT, "its bytes")                                                                                \
+  F(u32, item_size, 24, INIT, "bytes of one item")                                                                     \
+  F(u32, count, 28, INIT, "items")                                                                                     \
+  A(u8, name, 32, 32, INIT, "for people, NUL-padded")
+
+/* ---- one member: a process that is attached ------------------------------------------------------------------- */
+#define SHM_MEMBER_TABLE(F, A)                                                                                         \
+  F(u32, word, 0, OWNER, "state << 30 | generation << 12 | slot; the low 30 bits are the member's token")              \
+  F(u32, pid, 4, PUBLISH, "process id in its own namespace; valid while word is active")                               \
+  F(u64, start_ticks, 8, PUBLISH, "start time of the process as in /proc/PID/stat")                                    \
+  F(u64, since_ns, 16, PUBLISH, "when it attached")                                                                    \
+  F(u64, pid_namespace, 24, PUBLISH, "inode of its PID namespace")                                                     \
+  F(u32, uid, 32, PUBLISH, "its user")                                                                                 \
+  A(u8, pad0, 92, 36, ZERO, "")                                                                                        \
+  F(u32, bell, 128, COUNTER, "futex word: rung when something that its event loop waits for may have happened")        \
+  F(u32, bell_armed, 132, COUNTER, "1 while a thread of the member sleeps on bell")                                    \
+  A(u32, wait_structure, 4, 136, OWNER, "structure ids that its threads sleep on, 0 is a free place")                  \
+  A(u32, wait_what, 4, 152, COUNTER, "what for: 1 a message, 2 room, 3 a lock")                                        \
+  A(u64, wait_since_ns, 4, 168, COUNTER, "since when")                                                                 \
+  A(u8, pad1, 56, 200, ZERO, "")                                                                                       \
+  A(u8, command, 128, 256, PUBLISH, "how it was started, UTF-8, NUL-padded")
+
+/* ---- the directory of structures ------------------------------------------------------------------------------ */
+#define SHM_DIRECTORY_TABLE(F, A)                                                                                      \
+  F(u32, lock, 0, OWNER, "guards the chains")                                                                          \
+  A(u8, pad0, 124, 4, ZERO, "")                                                                                        \
+  A(u64, bucket, 1024, 128, LOCK(lock), "first entry (payload offset) of the chain of FNV-1a(name) % 1024; PUBLISH")
+
+/* ---- a directory entry: the payload of a block of its own ------------------------------------------------------ */
+#define SHM_ENTRY_TABLE(F, A)                                                                                          \
+  F(u64, next, 0, LOCK(directory.lock), "next entry of the chain; PUBLISH")                                            \
+  F(u64, main, 8, INIT, "payload offset of the structure's main block")                                                \
+  F(u32, life, 16, PUBLISH, "SHM_LIFE_LIVE or SHM_LIFE_DELETED")                                                       \
+  F(u32, kind, 20, INIT, "SHM_KIND_*")                                                                                 \
+  F(u32, id, 24, INIT, "structure id, never used again")                                                               \
+  F(u32, hash, 28, INIT, "FNV-1a 32 of the name")                                                                      \
+  F(u64, created_ns, 32, INIT, "when")                                                                                 \
+  F(u32, main_gen, 40, INIT, "generation of the main block")                                                           \
+  F(u32, name_length, 44, INIT, "bytes of the name")                                                                   \
+  A(u8, pad0, 16, 48, ZERO, "")                                                                                        \
+  A(u8, name, 256, 64, INIT, "the name, NUL-padded")                                                                   \
+  A(u64, users, 64, 320, OWNER, "bit n % 64 of word n / 64: member slot n has the structure open")
+
+/* ---- a size class ---------------------------------------------------------------------------------------------- */
+#define SHM_CLASS_TABLE(F, A)                                                                                          \
+  F(u32, lock, 0, OWNER, "guards the free list and the headers of free blocks")                                        \
+  F(u32, stride_bytes, 4, INIT, "bytes from one block to the next")                                                    \
+  F(u32, span_pages, 8, INIT, "pages of a span")                                                                       \
+  F(u32, span_blocks, 12, INIT, "blocks of a span")                                                                    \
+  F(u64, free_head, 16, LOCK(lock), "header offset of the first free block; a hint that can be rebuilt")               \
+  F(u64, used_blocks, 24, LOCK(lock), "blocks that are not free; a hint that can be rebuilt")                          \
+  F(u64, frees, 32, LOCK(lock), "blocks freed so far")                                                                 \
+  A(u8, pad0, 88, 40, ZERO, "")
+
+/* ---- the page pool --------------------------------------------------------------------------------------------- */
+#define SHM_POOL_TABLE(F, A)                                                                                           \
+  F(u32, lock, 0, OWNER, "guards the page words of runs, and top")                                                     \
+  F(u32, pad0, 4, ZERO, "")                                                                                            \
+  F(u64, top_pages, 8, LOCK(lock), "pages that the page table describes")                                              \
+  F(u64, cursor_pages, 16, LOCK(lock), "where the next search begins; a hint")                                         \
+  F(u64, used_pages, 24, LOCK(lock), "pages in spans; a hint that can be rebuilt")                                     \
+  F(u64, frees_seen, 32, LOCK(lock), "sum of class.frees at the last search for empty spans; a hint")                  \
+  F(u64, generation, 40, LOCK(lock), "generation that the blocks of the next span begin with")                         \
+  A(u8, pad1, 80, 48, ZERO, "")
+
+/* ---- the header of a block: the 16 bytes before its payload ----------------------------------------------------- */
+#define SHM_BLOCK_TABLE(F, A)                                                                                          \
+  F(u64, word, 0, OWNER, "state << 60 | generation << 32 | token or structure id")                                     \
+  F(u32, size_class, 8, PUBLISH, "its size class; written before the span is published")                               \
+  F(u32, pages, 12, PUBLISH, "pages of its span")
+
+/* ---- a ring: the payload of the main block of a channel ---------------------------------------------------------- */
+#define SHM_RING_TABLE(F, A)                                                                                           \
+  F(u32, life, 0, PUBLISH, "as in its directory entry")                                                                \
+  F(u32, id, 4, INIT, "structure id")                                                                                  \
+  F(u64, capacity, 8, INIT, "messages that may wait")                                                                  \
+  F(u64, slot_count, 16, INIT, "slots, a power of two not below capacity")                                             \
+  F(u64, replay, 24, INIT, "messages that a new reader gets from before")                                              \
+  F(u64, max_message_bytes, 32, INIT, "longest payload")                                                               \
+  F(u64, slots_offset, 40, INIT, "from the start of the ring to slot 0")                                               \
+  F(u32, delivery, 48, INIT, "SHM_DELIVERY_*")                                                                         \
+  F(u32, overflow, 52, INIT, "SHM_OVERFLOW_*")                                                                         \
+  A(u8, codec, 32, 56, INIT, "name of the codec option, NUL-padded")                                                   \
+  F(u32, stream, 88, PUBLISH, "SHM_STREAM_*; written under the producer lock, seldom")                                 \
+  A(u8, pad0, 36, 92, ZERO, "")                                                                                        \
+  F(u32, producer_lock, 128, OWNER, "serialises writers, and opening and closing of ports")                            \
+  F(u32, pad1, 132, ZERO, "")                                                                                          \
+  F(u64, tail, 136, PUBLISH, "number of the next message; slot.seq is the truth, this follows it")                     \
+  F(u64, seen_head, 144, LOCK(producer_lock), "a lower bound of what readers still need; a hint")                      \
+  F(u64, retired, 152, LOCK(producer_lock), "all: blocks of messages below this number are given back")                \
+  F(u64, dropped, 160, COUNTER, "messages dropped unread by overflow")                                                 \
+  F(u64, ports, 168, LOCK(producer_lock), "first port (payload offset) of the chain; PUBLISH")                         \
+  F(u32, writers, 176, LOCK(producer_lock), "open writer ports; a hint that can be rebuilt")                           \
+  F(u32, readers, 180, LOCK(producer_lock), "open reader ports; a hint that can be rebuilt")                           \
+  F(u64, floor, 184, PUBLISH, "all: messages below this number are gone for readers")                                  \
+  F(u64, discarded, 192, PUBLISH, "one: messages discarded by shutdown; all: those below this number were")            \
+  F(u64, received_all, 200, LOCK(producer_lock), "all: messages that readers closed by now took")                      \
+  F(u64, linked_blocks, 208, LOCK(producer_lock), "all: unretired messages in blocks; a hint that can be rebuilt")     \
+  A(u8, pad2, 40, 216, ZERO, "")                                                                                       \
+  F(u32, consumer_lock, 256, OWNER, "one: serialises readers")                                                         \
+  F(u32, pad3, 260, ZERO, "")                                                                                          \
+  F(u64, head, 264, PUBLISH, "one: number of the next message to take; below it slots may be reused")                  \
+  A(u8, pad4, 112, 272, ZERO, "")                                                                                      \
+  F(u32, data_event, 384, COUNTER, "event word: a message came, or the stream changed")                                \
+  A(u8, pad5, 124, 388, ZERO, "")                                                                                      \
+  F(u32, room_event, 512, COUNTER, "event word: room came, or the stream changed")                                     \
+  A(u8, pad6, 124, 516, ZERO, "")                                                                                      \
+  A(u64, data_bells, 64, 640, COUNTER, "members whose event loop waits for data")                                      \
+  A(u64, room_bells, 64, 1152, COUNTER, "members whose event loop waits for room")
+
+/* ---- a slot of a ring --------------------------------------------------------------------------------------------- */
+#define SHM_SLOT_TABLE(F, A)                                                                                           \
+  F(u64, seq, 0, PUBLISH, "message number + 1 when the slot holds that message whole; else 0 or an older one")         \
+  F(u64, block, 8, SEQ(seq), "payload offset of the block with the message; 0: it is inline")                          \
+  F(u32, block_gen, 16, SEQ(seq), "generation of that block")                                                          \
+  F(u32, codec, 20, SEQ(seq), "codec number of the message")                                                           \
+  F(u64, length_bytes, 24, SEQ(seq), "bytes of the payload")                                                           \
+  A(u8, pad0, 16, 32, ZERO, "")                                                                                        \
+  A(u8, data, 80, 48, SEQ(seq), "the payload when it is inline")
+
+/* ---- a port: an open reader or writer, the payload of a block of its own -------------------------------------------- */
+#define SHM_PORT_TABLE(F, A)                                                                                           \
+  F(u64, next, 0, LOCK(producer_lock), "next port of the chain")                                                       \
+  F(u32, owner, 8, OWNER, "token of the member that opened it")                                                        \
+  F(u32, role, 12, INIT, "SHM_PORT_READER or SHM_PORT_WRITER")                                                         \
+  F(u64, since_ns, 16, INIT, "when")                                                                                   \
+  A(u8, pad0, 104, 24, ZERO, "")                                                                                       \
+  F(u64, cursor, 128, PUBLISH, "all: number of the next message that this reader takes")                               \
+  A(u64, pins, 4, 136, LOCK(producer_lock), "all: payload offsets of blocks that views of this reader look at")        \
+  F(u64, received, 168, COUNTER, "all: messages that this reader took")                                                \
+  A(u8, pad1, 80, 176, ZERO, "")
+
+/* ---- a named lock: the payload of its main block --------------------------------------------------------------------- */
+#define SHM_MUTEX_TABLE(F, A)                                                                                          \
+  F(u32, life, 0, PUBLISH, "as in its directory entry")                                                                \
+  F(u32, id, 4, INIT, "structure id")                                                                                  \
+  F(u64, since_ns, 8, COUNTER, "when the holder got it")                                                               \
+  A(u8, pad0, 112, 16, ZERO, "")                                                                                       \
+  F(u32, word, 128, OWNER, "the lock; its repair bit means that the last holder died")                                 \
+  A(u8, pad1, 124, 132, ZERO, "")
+
+/* struct(name, TABLE, size): what gen_layout, the asserts below and dump walk over */
+#define SHM_STRUCTS(S)                                                                                                 \
+  S(shm_header, SHM_HEADER_TABLE, 512)                                                                                 \
+  S(shm_section, SHM_SECTION_TABLE, 64)                                                                                \
+  S(shm_member, SHM_MEMBER_TABLE, 384)                                                                                 \
+  S(shm_directory, SHM_DIRECTORY_TABLE, 8320)                                                                          \
+  S(shm_entry, SHM_ENTRY_TABLE, 832)                                                                                   \
+  S(shm_class, SHM_CLASS_TABLE, 128)                                                                                   \
+  S(shm_pool, SHM_POOL_TABLE, 128)                                                                                     \
+  S(shm_block, SHM_BLOCK_TABLE, 16)                                                                                    \
+  S(shm_ring, SHM_RING_TABLE, 1664)                                                                                    \
+  S(shm_slot, SHM_SLOT_TABLE, 128)                                                                                     \
+  S(shm_port, SHM_PORT_TABLE, 256)                                                                                     \
+  S(shm_mutex, SHM_MUTEX_TABLE, 256)
+
+#define SHM__CONSTANT(name, value, meaning) enum { name = value };
+SHM_CONSTANTS(SHM__CONSTANT)
+#undef SHM__CONSTANT
+
+#define SHM__FIELD(type, name, offset, sync, meaning) type name;
+#define SHM__ARRAY(type, name, count, offset, sync, meaning) type name[count];
+#define SHM__STRUCT(name, table, size)                                                                                 \
+  struct name {                                                                                                        \
+    table(SHM__FIELD, SHM__ARRAY)                                                                                      \
+  };                                                                                                                   \
+  _Static_assert(sizeof(struct name) == (size), #name " has hidden padding or a wrong size");
+SHM_STRUCTS(SHM__STRUCT)
+#undef SHM__STRUCT
+#undef SHM__FIELD
+#undef SHM__ARRAY
+
+#define SHM__FIELD(type, name, offset, sync, meaning)                                                                  \
+  _Static_assert(offsetof(struct SHM__THIS, name) == (offset), #name " is not at " #offset);
+#define SHM__ARRAY(type, name, count, offset, sync, meaning) SHM__FIELD(type, name, offset, sync, meaning)
+#define SHM__THIS shm_header
+SHM_HEADER_TABLE(SHM__FIELD, SHM__ARRAY)
+#undef SHM__THIS
+#define SHM__THIS shm_section
+SHM_SECTION_TABLE(SHM__FIELD, SHM__ARRAY)
+#undef SHM__THIS
+#define SHM__THIS shm_member
+SHM_MEMBER_TABLE(SHM__FIELD, SHM__ARRAY)
+#undef SHM__THIS
+#define SHM__THIS shm_directory
+SHM_DIRECTORY_TABLE(SHM__FIELD, SHM__ARRAY)
+#undef SHM__THIS
+#define SHM__THIS shm_entry
+SHM_ENTRY_TABLE(SHM__FIELD, SHM__ARRAY)
+#undef SHM__THIS
+#define SHM__THIS shm_class
+SHM_CLASS_TABLE(SHM__FIELD, SHM__ARRAY)
+#undef SHM__THIS
+#define SHM__THIS shm_pool
+SHM_POOL_TABLE(SHM__FIELD, SHM__ARRAY)
+#undef SHM__THIS
+#define SHM__THIS shm_block
+SHM_BLOCK_TABLE(SHM__FIELD, SHM__ARRAY)
+#undef SHM__THIS
+#define SHM__THIS shm_ring
+SHM_RING_TABLE(SHM__FIELD, SHM__ARRAY)
+#undef SHM__THIS
+#define SHM__THIS shm_slot
+SHM_SLOT_TABLE(SHM__FIELD, SHM__ARRAY)
+#undef SHM__THIS
+#define SHM__THIS shm_port
+SHM_PORT_TABLE(SHM__FIELD, SHM__ARRAY)
+#undef SHM__THIS
+#define SHM__THIS shm_mutex
+SHM_MUTEX_TABLE(SHM__FIELD, SHM__ARRAY)
+#undef SHM__THIS
+#undef SHM__FIELD
+#undef SHM__ARRAY
+#endif

@@ -1,0 +1,14 @@
+/* clock.c: see clock.h. */
+#include "clock.h"
+
+#include <time.h>
+
+static u64 read_clock(clockid_t clock) {
+  struct timespec now;
+  clock_gettime(clock, &now);
+  return (u64)now.tv_sec * 1000000000ull + (u64)now.tv_nsec;
+}
+
+u64 shm__monotonic_ns(void) { return read_clock(CLOCK_MONOTONIC); }
+
+u64 shm__realtime_ns(void) { return read_clock(CLOCK_REALTIME); }

@@ -1,0 +1,13 @@
+/* clock.h: time in nanoseconds. */
+#ifndef SHM_OS_CLOCK_H
+#define SHM_OS_CLOCK_H
+
+#include "../include/shmspace_layout.h"
+
+/* For deadlines: never steps. */
+u64 shm__monotonic_ns(void);
+
+/* For people: ns since the epoch, UTC; may step. */
+u64 shm__realtime_ns(void);
+
+#endif

@@ -1,0 +1,73 @@
+"""A worker process of the demo.
+
+It announces each file before it works on it, so that whoever collects knows what was lost when it is killed. The counts
+of a file take effect only with the message that says it is done. When the collector is gone, the worker leaves as well,
+and removes the space, for nobody else is left to do that.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import shmspace
+from shmspace.cli.demo.tokens import count_words, split_counts
+from shmspace.cli.output import one_line
+from shmspace.errors import Closed, Full, NotFound, ShmspaceError
+
+FILES, RESULTS = "files", "results"
+PART_BYTES = 64 << 10
+_PATIENCE_SECONDS = 1.0
+
+
+class _Orphaned(Exception):
+    """The collector has gone."""
+
+
+def work(number: int, space: str, directory: str | None, root: str) -> None:
+    """Count the files whose names come from one channel and send the counts to the other, until there are no more.
+
+    `number` tells the workers apart in messages; `root` is the directory that file names start from.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the collector, which ends its workers
+    try:
+        with shmspace.open(space, create=False, directory=directory) as opened:
+            _count_all(opened, number, Path(root))
+    except (_Orphaned, Closed, NotFound):
+        pass  # there is nobody left to work for
+    except (ShmspaceError, OSError) as error:
+        print(f"shmspace: worker {number}: {one_line(f'{type(error).__name__}: {error}')}", file=sys.stderr)
+        sys.exit(1)
+    finally:
+        if not _collector_lives():
+            shmspace.destroy(space, directory=directory, missing_ok=True)
+
+
+def _count_all(space: shmspace.Space, number: int, root: Path) -> None:
+    names, counts = space.channel(FILES), space.channel(RESULTS)
+    with names.reader() as files, counts.writer() as results:
+        _send(results, {"worker": number, "event": "ready"})
+        for name in files:
+            _send(results, {"worker": number, "event": "start", "file": name})
+            *parts, last = split_counts(count_words(root / name), PART_BYTES)
+            for part in parts:
+                _send(results, {"worker": number, "event": "part", "file": name, "counts": part})
+            _send(results, {"worker": number, "event": "done", "file": name, "counts": last})
+
+
+def _send(results: shmspace.Writer, message: dict[str, Any]) -> None:
+    while True:
+        try:
+            results.send(message, timeout=_PATIENCE_SECONDS)
+            return
+        except Full:
+            if not _collector_lives():
+                raise _Orphaned from None
+
+
+def _collector_lives() -> bool:
+    parent = multiprocessing.parent_process()
+    return parent is None or parent.is_alive()

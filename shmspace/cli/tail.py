@@ -1,0 +1,64 @@
+"""`shmspace tail`: look at what goes through a channel without taking it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+import shmspace
+from shmspace.cli.channel import existing_channel
+from shmspace.cli.options import directory_option, json_option
+from shmspace.cli.recv import print_message, warn_of_gap
+from shmspace.cli.refusal import Refusal
+from shmspace.errors import Empty, EndOfStream, Lagged, ReadOnly
+
+
+@click.command()
+@click.argument("name")
+@click.argument("channel")
+@click.option("-n", "--count", type=click.IntRange(0), default=10, show_default=True, help="Most messages from before.")
+@click.option("-f", "--follow", is_flag=True, help="Go on with what is sent from now on, until the stream ends.")
+@directory_option
+@json_option("Print each message as one line of JSON.")
+def tail(name: str, channel: str, count: int, follow: bool, directory: str | None, as_json: bool) -> None:
+    """Print the last messages of CHANNEL in the space NAME, taking none from anybody.
+
+    Works on channels that deliver to all readers; what they replay to a new reader is what there is of before. Writers
+    never wait for this reader: if it is too slow, it says how many messages it missed.
+    """
+    with shmspace.open(name, readonly=True, directory=directory) as space, existing_channel(space, channel) as opened:
+        try:
+            with opened.reader() as reader:
+                for value in _before(reader, opened.stat().capacity, count):
+                    print_message(value, as_json)
+                if follow:
+                    _follow(reader, as_json)
+        except ReadOnly as refused:
+            raise Refusal(
+                f"channel {channel!r} gives each message to one reader, so looking would take it: "
+                f"use shmspace recv {name} {channel}"
+            ) from refused
+
+
+def _before(reader: shmspace.Reader, capacity: int, count: int) -> list[Any]:
+    # More than `capacity` cannot have been waiting; without that bound a busy writer would keep this going.
+    found: list[Any] = []
+    while not found:
+        try:
+            found = reader.recv_many(capacity, timeout=0)
+        except Lagged as gap:
+            warn_of_gap(gap)
+        except (Empty, EndOfStream):
+            break
+    return found[-count:] if count else []
+
+
+def _follow(reader: shmspace.Reader, as_json: bool) -> None:
+    while True:
+        try:
+            print_message(reader.recv(), as_json)
+        except Lagged as gap:
+            warn_of_gap(gap)
+        except EndOfStream:
+            return

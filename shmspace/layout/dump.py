@@ -1,0 +1,34 @@
+"""Every field of a region that describes it, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .directory import live_structures, steadily
+from .file import Directory
+from .region import Region, opened_region
+from .tables import Record, Value
+
+_MAIN_STRUCTS = {"channel": "shm_ring", "lock": "shm_mutex"}
+
+
+def dump(name: str, directory: Directory = None) -> Iterator[tuple[str, int, str, Value]]:
+    """Give (struct, offset, field, value) for the header, sections, members in use, directory entries and their rings.
+
+    `offset` is that of the field in the region. A value is an int, bytes, or a tuple of ints for other arrays. Reserved
+    fields are given only if they are not zero, as they must be. Raises as `read_space`.
+    """
+    with opened_region(name, directory) as region:
+        records = [region.header_now(), *region.header.sections.values(), *region.members()]
+        records += steadily(region, lambda: _structure_records(region))
+    return ((record.name, offset, field, value) for record in records for field, offset, value in record.fields())
+
+
+def _structure_records(region: Region) -> list[Record]:
+    records = []
+    for found in live_structures(region):
+        records.append(found.entry)
+        if found.kind in _MAIN_STRUCTS:
+            main = found.entry.word("main")
+            records.append(region.block(_MAIN_STRUCTS[found.kind], main, found.label).record)
+    return records
