@@ -241,6 +241,11 @@ int shm_channel_look(shm_channel *reader) {
   return shm__channel_look(&reader->core);
 }
 
+int shm_channel_look_room(shm_channel *writer) {
+  if (writer->epoch != shm__fork_epoch) return SHM_FORKED;
+  return shm__channel_look_room(&writer->core);
+}
+
 void shm_channel_arm(shm_channel *channel, int room) {
   if (channel->core.ring.space->readonly || enter(channel) != SHM_OK) return;
   shm__event_arm_bell(channel->core.ring.space, room ? channel->core.ring.room : channel->core.ring.data);

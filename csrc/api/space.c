@@ -43,6 +43,7 @@ int shm_space_open(const char *directory, const char *name, uint64_t size_bytes,
                            .mode_given = (flags & SHM_OPEN_MODE_GIVEN) != 0,
                            .create = (flags & SHM_OPEN_CREATE) != 0,
                            .readonly = (flags & SHM_OPEN_READONLY) != 0,
+                           .stranger = (flags & SHM_OPEN_STRANGER) != 0,
                            .deadline_ns = deadline_ns};
   return shm__attach(directory, name, &wish, all_types, space);
 }

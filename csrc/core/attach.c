@@ -229,7 +229,7 @@ static int attach_existing(const char *path, const struct shm__wish *wish, const
   space->readonly = wish->readonly;
   space->cpus = shm__usable_cpus();
   space->types = types;
-  space->epoch = shm__fork_epoch;
+  space->epoch = wish->readonly ? shm__fork_epoch : 0; /* 0: no member yet */
   int status = open_file(path, !wish->readonly, &space->region_fd);
   if (status == SHM_OK) status = climb(space, wish);
   if (status == SHM_OK && !wish->readonly && !wish->stranger) status = join(space);

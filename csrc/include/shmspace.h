@@ -21,7 +21,8 @@ typedef struct shm__space shm_space;
 typedef struct shm_channel shm_channel;
 typedef struct shm_lock shm_lock;
 
-enum { SHM_OPEN_CREATE = 1, SHM_OPEN_READONLY = 2, SHM_OPEN_MODE_GIVEN = 4 };
+/* SHM_OPEN_STRANGER: map it only; shm_space_attach_again then makes this process a member. */
+enum { SHM_OPEN_CREATE = 1, SHM_OPEN_READONLY = 2, SHM_OPEN_MODE_GIVEN = 4, SHM_OPEN_STRANGER = 8 };
 
 typedef struct {
   uint64_t size_bytes, committed_bytes, used_bytes, free_bytes, members, member_limit, structures, recoveries, created_ns;
@@ -154,6 +155,7 @@ void shm_channel_abort(shm_channel *writer, const shm_view *view);
 int shm_channel_recv_view(shm_channel *reader, shm_view *view, uint64_t deadline_ns);
 void shm_channel_unpin(shm_channel *reader, const shm_view *view);
 int shm_channel_look(shm_channel *reader);
+int shm_channel_look_room(shm_channel *writer);
 void shm_channel_arm(shm_channel *channel, int room);
 /* cffi: end */
 

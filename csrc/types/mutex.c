@@ -39,19 +39,21 @@ int shm__mutex_bind(struct shm__space *space, u64 main, struct shm_mutex **mutex
 
 int shm__mutex_take(struct shm__space *space, struct shm_mutex *mutex, u64 deadline_ns, int *owner_died) {
   u32 nobody = 0;
-  int status = SHM_OK;
-  *owner_died = 0;
+  int status = SHM_OK, died = 0;
   if (shm_load_acquire(&mutex->life) != SHM_LIFE_LIVE || shm_load_relaxed(&space->closing)) return SHM_CLOSED;
   if (!shm_cas(&mutex->word, &nobody, space->token)) {
     status = shm__lock_watching(space, &mutex->word, deadline_ns, mutex->id, &mutex->life);
   }
   if (status == SHM__REPAIR) {
-    *owner_died = 1;
+    died = 1;
     shm_and(&mutex->word, ~(u32)SHM_LOCK_REPAIR);
     SHM_POINT("mutex.told");
     status = SHM_OK;
   }
-  if (status == SHM_OK) shm_store_relaxed(&mutex->since_ns, shm__realtime_ns()); /* relaxed: for people */
+  if (status == SHM_OK) {
+    *owner_died = died; /* written only now: a caller that is interrupted can tell whether he has the lock */
+    shm_store_relaxed(&mutex->since_ns, shm__realtime_ns()); /* relaxed: for people */
+  }
   return status == SHM_TIMEOUT || status == SHM_BUSY ? SHM_LOCKED : status;
 }
 

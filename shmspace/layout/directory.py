@@ -1,10 +1,13 @@
 """The directory of structures, walked without its lock.
 
 A structure may be deleted, and its memory used for something else, while a walk is on its way to
-it. Three things tell: the block of an entry must name the entry's own id, the hash must belong to
-the chain and to the name, and `header.deletions`, which rises before memory is freed. Damage that
-one walk meets may be such a deletion, which was under way when it began; damage that two walks in
-a row meet with the same count of deletions is damage: the second began after that one was over.
+it. Three things tell: a linked block names the id that stands in the entry, the entry's hash is
+that of its name and of its chain, and `header.deletions` rises before memory is freed. A deletion
+may have been counted, and still be under way, when a walk begins; so damage is damage when two walks
+of a chain in a row meet it and the count was the same all the time.
+
+Of a structure found, `life` is set to deleted before anything of it is freed: damage in one whose
+entry is alive afterwards is damage.
 """
 
 from __future__ import annotations
@@ -14,11 +17,11 @@ from typing import NamedTuple, TypeVar
 
 from ..errors import Corrupted
 from .header import DIRECTORY, corrupted
-from .region import Region
+from .region import Block, Region
 from .tables import LAYOUT, Record, constant, fnv1a
 
 _Result = TypeVar("_Result")
-_TRIES = 100  # deletions that follow each other faster than a walk takes, a hundred times over
+_TRIES = 100  # of a chain, which takes some 10 us an entry: deletions in this very chain, again and again
 
 KINDS = {
     value: name.removeprefix("SHM_KIND_").lower()
@@ -33,6 +36,8 @@ class Found(NamedTuple):
     kind: str
     name: str
     entry: Record
+    generation: int
+    """Of the block of the entry."""
 
     @property
     def label(self) -> str:
@@ -41,7 +46,7 @@ class Found(NamedTuple):
 
 
 def steadily(region: Region, walk: Callable[[], _Result]) -> _Result:
-    """Give what `walk` gives when no structure was deleted under it; raise `Corrupted` only for damage.
+    """Give what `walk` gives, of a walk in which nothing was deleted if there is one; raise `Corrupted` for damage.
 
     After `_TRIES` walks the last one counts.
     """
@@ -63,26 +68,47 @@ def steadily(region: Region, walk: Callable[[], _Result]) -> _Result:
 
 def live_structures(region: Region) -> list[Found]:
     """Give all structures in use, named locks too, by kind (as numbered), then name (in byte order)."""
-    live = constant("SHM_LIFE_LIVE")
-    found = [_found(region, entry) for entry in _entries(region) if entry.word("life") == live]
+    section = region.header.sections[DIRECTORY]
+    table = region.record("shm_directory", section.word("offset"), "the directory")
+    found: list[Found] = []
+    for bucket, first in enumerate(table.words("bucket")):
+        if first:
+            found += _live_in_chain(region, bucket)
     return sorted(found, key=lambda f: (f.entry.word("kind"), f.name.encode()))
 
 
-def _entries(region: Region) -> Iterator[Record]:
+def of_structure(region: Region, found: Found, look: Callable[[Region, Found], _Result]) -> _Result | None:
+    """Give what `look` gives for a structure; None if it was deleted meanwhile. Raises `Corrupted` for damage."""
+    try:
+        return look(region, found)
+    except Corrupted:
+        if _is_live_still(region, found):
+            raise
+        return None
+
+
+def _live_in_chain(region: Region, bucket: int) -> list[Found]:
+    def walk() -> list[Found]:
+        live = constant("SHM_LIFE_LIVE")
+        return [_found(region, block) for block in _entries(region, bucket) if block.record.word("life") == live]
+
+    return steadily(region, walk)
+
+
+def _entries(region: Region, bucket: int) -> Iterator[Block]:
     section = region.header.sections[DIRECTORY]
-    table = region.record("shm_directory", section.word("offset"), "the directory")
+    offset = region.word("shm_directory", section.word("offset"), "bucket", bucket)
     seen: set[int] = set()
-    for bucket, offset in enumerate(table.words("bucket")):
-        while offset:
-            if offset in seen:
-                raise corrupted(region.path, "a cycle in the directory", offset)
-            seen.add(offset)
-            entry = _entry_at(region, offset, bucket)
-            yield entry
-            offset = entry.word("next")
+    while offset:
+        if offset in seen:
+            raise corrupted(region.path, "a cycle in the directory", offset)
+        seen.add(offset)
+        block = _entry_at(region, offset, bucket)
+        yield block
+        offset = block.record.word("next")
 
 
-def _entry_at(region: Region, offset: int, bucket: int) -> Record:
+def _entry_at(region: Region, offset: int, bucket: int) -> Block:
     what = f"the directory entry at {offset}"
     block = region.block("shm_entry", offset, what)
     entry = block.record
@@ -90,10 +116,11 @@ def _entry_at(region: Region, offset: int, bucket: int) -> Record:
         raise corrupted(region.path, f"{what} is in the block of another structure", offset)
     if entry.word("hash") % constant("SHM_BUCKETS") != bucket:
         raise corrupted(region.path, f"{what} is in chain {bucket}, not its own", offset)
-    return entry
+    return block
 
 
-def _found(region: Region, entry: Record) -> Found:
+def _found(region: Region, block: Block) -> Found:
+    entry = block.record
     what = f"the directory entry at {entry.offset}"
     length = entry.word("name_length")
     if not 1 <= length < constant("SHM_NAME_BYTES"):
@@ -105,6 +132,15 @@ def _found(region: Region, entry: Record) -> Found:
     if kind is None:
         raise corrupted(region.path, f"{what} has the kind {entry.word('kind')}", entry.offset)
     try:
-        return Found(kind, name.decode(), entry)
+        return Found(kind, name.decode(), entry, block.generation)
     except UnicodeDecodeError:
         raise corrupted(region.path, f"{what} has a name that is no UTF-8", entry.offset) from None
+
+
+def _is_live_still(region: Region, found: Found) -> bool:
+    try:
+        block = region.block("shm_entry", found.entry.offset, "the entry")
+    except Corrupted:
+        return False
+    is_same = block.generation == found.generation and block.record.word("id") == found.entry.word("id")
+    return is_same and block.record.word("life") == constant("SHM_LIFE_LIVE")

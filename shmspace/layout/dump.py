@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .directory import live_structures, steadily
+from .directory import Found, live_structures, of_structure
 from .file import Directory
 from .region import Region, opened_region
 from .tables import Record, Value
@@ -20,15 +20,13 @@ def dump(name: str, directory: Directory = None) -> Iterator[tuple[str, int, str
     """
     with opened_region(name, directory) as region:
         records = [region.header_now(), *region.header.sections.values(), *region.members()]
-        records += steadily(region, lambda: _structure_records(region))
+        for found in live_structures(region):
+            records += of_structure(region, found, _records) or []
     return ((record.name, offset, field, value) for record in records for field, offset, value in record.fields())
 
 
-def _structure_records(region: Region) -> list[Record]:
-    records = []
-    for found in live_structures(region):
-        records.append(found.entry)
-        if found.kind in _MAIN_STRUCTS:
-            main = found.entry.word("main")
-            records.append(region.block(_MAIN_STRUCTS[found.kind], main, found.label).record)
-    return records
+def _records(region: Region, found: Found) -> list[Record]:
+    name = _MAIN_STRUCTS.get(found.kind)
+    if name is None:
+        return [found.entry]
+    return [found.entry, region.block(name, found.entry.word("main"), found.label).record]

@@ -70,6 +70,11 @@ class Region:
         """Copy a struct out."""
         return Record(name, offset, self.read(offset, struct_bytes(name), what))
 
+    def word(self, name: str, offset: int, field: str, index: int) -> int:
+        """Load one element of an array of 64-bit words, of the struct at `offset`."""
+        data = self.read(offset + field_offset(name, field) + 8 * index, 8, field)
+        return int.from_bytes(data, "little")
+
     def header_now(self) -> Record:
         """Copy the header again: its counters move on."""
         return self.record("shm_header", 0, "the header")

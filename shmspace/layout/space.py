@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from ..errors import Corrupted, IncompatibleLayout, NotASpace, NotFound, PermissionDenied, ShmspaceError
 from ..options import check_space_name
 from .channel import channel_stat
-from .directory import Found, live_structures, steadily
+from .directory import Found, live_structures, of_structure
 from .file import REGION_PREFIX, Directory, directory_path, region_path
 from .pages import used_bytes
 from .region import Region, opened_region
@@ -72,7 +72,7 @@ def read_space(name: str, directory: Directory = None) -> SpaceInfo:
     Raises `NotFound`, `NotASpace`, `IncompatibleLayout`, `Corrupted`, `PermissionDenied`, or `InvalidName`.
     """
     with opened_region(name, directory) as region:
-        return steadily(region, lambda: _describe(name, region))
+        return _describe(name, region)
 
 
 def read_spaces(directory: Directory = None) -> list[SpaceInfo]:
@@ -122,15 +122,19 @@ def _describe(name: str, region: Region) -> SpaceInfo:
         free=region.size_bytes - used,
         members=sum(map(region.is_alive, region.members())),
         created_ns=header.word("created_ns"),
-        structures=tuple(
-            StructureInfo(found.kind, found.name, _STATS.get(found.kind, _no_stat)(region, found))
-            for found in live_structures(region)
-            if found.kind != "lock"
-        ),
+        structures=tuple(_structures(region)),
         recoveries=header.word("recoveries"),
         state=state,
         detail=detail,
     )
+
+
+def _structures(region: Region) -> Iterator[StructureInfo]:
+    for found in live_structures(region):
+        if found.kind != "lock":
+            stat = of_structure(region, found, _STATS.get(found.kind, _no_stat))
+            if stat is not None:
+                yield StructureInfo(found.kind, found.name, stat)
 
 
 def _no_stat(_region: Region, _found: Found) -> dict[str, int]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,9 +58,10 @@ def run(*arguments: object, stdin: str | bytes = b"", env: Mapping[str, str] | N
     return Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
-def start(*arguments: object) -> subprocess.Popen[str]:
-    """Start `shmspace` with these arguments; use it as a context manager and see to its end."""
-    return subprocess.Popen(
+@contextlib.contextmanager
+def start(*arguments: object) -> Iterator[subprocess.Popen[str]]:
+    """Start `shmspace` with these arguments; it is killed if it still runs when the block is left."""
+    process = subprocess.Popen(
         [sys.executable, "-m", "shmspace", *map(str, arguments)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -68,6 +70,12 @@ def start(*arguments: object) -> subprocess.Popen[str]:
         text=True,
         start_new_session=True,
     )
+    with process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
 
 
 def ended(process: subprocess.Popen[str]) -> Ran:

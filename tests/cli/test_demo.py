@@ -50,12 +50,14 @@ def at_work(shm: Path) -> bool:
 
 @contextlib.contextmanager
 def stopped(process: subprocess.Popen[str], shm: Path) -> Iterator[None]:
-    """Stop the collector once results come: its workers soon wait for it, so nothing is over before the test has acted."""
+    """Stop the collector once results come: its workers soon wait for it, so nothing is over before the test acts."""
     until(lambda: at_work(shm), "results to come")
     process.send_signal(signal.SIGSTOP)
-    until_stopped(process.pid)
-    yield
-    process.send_signal(signal.SIGCONT)
+    try:
+        until_stopped(process.pid)
+        yield
+    finally:
+        process.send_signal(signal.SIGCONT)
 
 
 def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:

@@ -1,0 +1,42 @@
+"""shmspace: channels, and more to come, in shared memory, between the processes of one machine.
+
+>>> import shmspace
+>>> with shmspace.open("doc-package", size="1M") as space:
+...     numbers = space.channel("numbers")
+...     with numbers.writer() as writer:
+...         writer.send_many([1, 2, 3])
+...     list(numbers.reader())
+...     space.destroy()
+3
+[1, 2, 3]
+"""
+
+from __future__ import annotations
+
+from .channel import Channel, ChannelStat, Reader, Writer
+from .codec import register_codec
+from .errors import *  # noqa: F403
+from .errors import __all__ as _error_names
+from .lock import HeldLock, NamedLock
+from .space import Broadcast, Member, Problem, Space, SpaceStat, destroy, list_spaces, open
+
+__version__ = "0.1.0"
+
+__all__ = [  # noqa: PLE0604
+    "Broadcast",
+    "Channel",
+    "ChannelStat",
+    "HeldLock",
+    "Member",
+    "NamedLock",
+    "Problem",
+    "Reader",
+    "Space",
+    "SpaceStat",
+    "Writer",
+    "destroy",
+    "list_spaces",
+    "open",
+    "register_codec",
+    *_error_names,
+]

@@ -1,0 +1,256 @@
+"""asyncio: the blocking calls as coroutines, the iterators as async iterators. See bell.py for how they are woken.
+
+A coroutine that waits has taken nothing; it takes in one step after it was woken. So cancelling it loses nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import time
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from . import options
+from ._native import lib
+from .errors import Empty, EndOfStream, Full
+
+if TYPE_CHECKING:
+    from .attachment import Attachment
+    from .channel import Channel, Reader, Writer
+    from .handle import PortHandle
+
+__all__ = ["ChannelAio", "ReaderAio", "WriterAio"]
+
+_Queue = collections.deque["asyncio.Future[None]"]
+
+
+class _Waiters:
+    """The coroutines of one event loop that wait for something in one region, by what they wait for."""
+
+    def __init__(self, attachment: Attachment, loop: asyncio.AbstractEventLoop) -> None:
+        self._attachment = attachment
+        self._loop = loop
+        self._bell = attachment.ring_bells()
+        self._queues: dict[tuple[PortHandle, bool], _Queue] = {}
+
+    async def wait(self, port: PortHandle, room: bool, deadline: float | None) -> bool:
+        """Wait until there may be a message (or room) for `port`; False when the deadline has passed."""
+        key = (port, room)
+        queue = self._queues.get(key)
+        if queue is None:
+            if not self._queues:
+                self._bell.listen(self._loop, self._look)
+            queue = self._queues[key] = collections.deque()
+        future: asyncio.Future[None] = self._loop.create_future()
+        queue.append(future)
+        handle = None
+        if deadline is not None:
+            handle = self._loop.call_later(max(0.0, deadline - time.monotonic()), _expire, future)
+        try:
+            lib.shm_channel_arm(port._pointer, room)
+            if _ready(port, room):  # it came before the bell was armed
+                return True
+            await future
+            return True
+        except TimeoutError:
+            return False
+        finally:
+            if handle is not None:
+                handle.cancel()
+            self._forget(key, queue, future)
+
+    def _forget(self, key: tuple[PortHandle, bool], queue: _Queue, future: asyncio.Future[None]) -> None:
+        if future in queue:
+            queue.remove(future)
+        elif queue:
+            # We were woken, and may have been cancelled, or take less than there is: let the next one look.
+            self._loop.call_soon(self._wake, key)
+        if not queue:
+            self._queues.pop(key, None)
+            if not self._queues:
+                self._bell.ignore(self._look)
+
+    def _look(self, probe: bool) -> None:
+        for key in list(self._queues):
+            port, room = key
+            if probe and not port.closed:
+                lib.shm_channel_probe(port._pointers[-1], not room)
+            self._wake(key)
+
+    def _wake(self, key: tuple[PortHandle, bool]) -> None:
+        """Wake the first waiter if there is something for it; the bell is armed again for the others."""
+        queue = self._queues.get(key)
+        if not queue:
+            return
+        port, room = key
+        if not port.closed:
+            lib.shm_channel_arm(port._pointers[-1], room)
+        if not port.closed and not _ready(port, room):
+            return
+        future = queue.popleft()
+        if not future.done():
+            future.set_result(None)
+        else:
+            self._loop.call_soon(self._wake, key)
+
+
+def _expire(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_exception(TimeoutError())
+
+
+def _ready(port: PortHandle, room: bool) -> bool:
+    if port.closed:
+        return True
+    pointer = port._pointers[-1]
+    status = lib.shm_channel_look_room(pointer) if room else lib.shm_channel_look(pointer)
+    return bool(status != lib.SHM_EMPTY)
+
+
+_waiters: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[int, tuple[int, _Waiters]]] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+def _waiters_for(attachment: Attachment) -> _Waiters:
+    loop = asyncio.get_running_loop()
+    mine = _waiters.setdefault(loop, {})
+    epoch, waiters = mine.get(id(attachment), (None, None))
+    if waiters is None or epoch != attachment.epoch or waiters._attachment is not attachment:
+        waiters = _Waiters(attachment, loop)
+        mine[id(attachment)] = (attachment.epoch, waiters)
+    return waiters
+
+
+async def _until(
+    port: PortHandle, room: bool, timeout: float | None, default_ns: int, attempt: Callable[[], Any]
+) -> Any:
+    """Call `attempt`, which never waits, until it neither raises `Empty` nor `Full`, or time is up."""
+    timeout_ns = default_ns if timeout is None else options.timeout_ns(timeout)
+    deadline = None if timeout_ns < 0 else time.monotonic() + timeout_ns / 1e9
+    while True:
+        try:
+            return attempt()
+        except (Empty, Full):
+            if timeout_ns == 0:
+                raise
+            expired = not await _waiters_for(port._space._attachment).wait(port, room, deadline)
+            if expired:
+                return attempt()
+
+
+class _SenderAio:
+    def __init__(self, port: Any, timeout_ns: int) -> None:
+        self._port = port
+        self._timeout_ns = timeout_ns
+
+    async def send(self, value: object, timeout: float | None = None) -> None:
+        """As the handle's own `send`, without blocking the loop."""
+        await self._put(lambda: self._port.send(value, 0), timeout)
+
+    async def send_many(self, values: Any, timeout: float | None = None) -> int:
+        """As the handle's own `send_many`, without blocking the loop."""
+        left, sent = list(values), 0
+        timeout_ns = self._timeout_ns if timeout is None else options.timeout_ns(timeout)
+        deadline = None if timeout_ns < 0 else time.monotonic() + timeout_ns / 1e9
+        encoded = [self._port._codec.encode(value) for value in left]
+        for _, data in encoded:
+            if len(data) > self._port._max_message:
+                self._port._refuse_length(len(data))
+        while left:
+            remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
+            try:
+                done = await self._put(lambda: self._port.send_many(left, 0), remaining)
+            except Full:
+                if sent:
+                    break
+                raise
+            sent += done
+            left = left[done:]
+        return sent
+
+    async def _put(self, attempt: Callable[[], Any], timeout: float | None) -> Any:
+        if self._port._overflows_with_error():
+            return attempt()
+        return await _until(self._port, True, timeout, self._timeout_ns, attempt)
+
+
+class _ReceiverAio:
+    def __init__(self, port: Any, timeout_ns: int) -> None:
+        self._port = port
+        self._timeout_ns = timeout_ns
+
+    async def recv(self, timeout: float | None = None) -> Any:
+        """As the handle's own `recv`, without blocking the loop."""
+        port = self._receiver()
+        return await _until(port, False, timeout, self._timeout_ns, lambda: port._recv(0))
+
+    async def recv_many(self, max_count: int, timeout: float | None = None) -> list[Any]:
+        """As the handle's own `recv_many`, without blocking the loop."""
+        port = self._receiver()
+        got = await _until(port, False, timeout, self._timeout_ns, lambda: port._recv_many(max_count, 0))
+        return list(got)
+
+    def _receiver(self) -> Any:
+        return self._port
+
+
+class WriterAio(_SenderAio):
+    """Coroutines of a `Writer`."""
+
+    def __init__(self, writer: Writer) -> None:
+        super().__init__(writer, writer._timeout_ns)
+
+    async def write(self, data: Any, timeout: float | None = None) -> int:
+        """As `Writer.write`, without blocking the loop."""
+        return int(await self._put(lambda: self._port.write(data, 0), timeout))
+
+
+class ReaderAio(_ReceiverAio):
+    """Coroutines of a `Reader`; ``async for`` gives values until the end of the stream."""
+
+    def __init__(self, reader: Reader) -> None:
+        super().__init__(reader, reader._timeout_ns)
+
+    async def read(self, n: int | None = -1) -> bytes:
+        """As `Reader.read`, without blocking the loop."""
+        if n != 0 and self._port._rest is None:
+            try:
+                while not (data := await self._next_stored()):
+                    pass
+            except EndOfStream:
+                return b""
+            self._port._rest = data
+        return bytes(self._port.read(n))
+
+    async def readinto(self, buffer: Any) -> int:
+        """As `Reader.readinto`, without blocking the loop."""
+        target = memoryview(buffer).cast("B")
+        data = await self.read(len(target))
+        target[: len(data)] = data
+        return len(data)
+
+    async def _next_stored(self) -> bytes:
+        got = await _until(self._port, False, None, self._timeout_ns, lambda: self._port._recv_stored(0))
+        return bytes(got)
+
+    def __aiter__(self) -> ReaderAio:
+        return self
+
+    async def __anext__(self) -> Any:
+        try:
+            return await self.recv()
+        except EndOfStream:
+            raise StopAsyncIteration from None
+
+
+class ChannelAio(_SenderAio, _ReceiverAio):
+    """Coroutines of a `Channel`."""
+
+    def __init__(self, channel: Channel) -> None:
+        super().__init__(channel, -1)
+
+    def _receiver(self) -> Any:
+        return self._port._receiver() or self._port

@@ -1,0 +1,165 @@
+"""Attachments: the one membership that a process has in a region, however often it opens the space.
+
+An attachment lives until the last `Space` of the process on that region is closed. Its mapping lives until nothing in
+the process points into it any more.
+
+Fork: the child has the parent's objects. `Attachment.ensure` finds out by the fork epoch, and makes the child a member
+of its own at its first use.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterable
+from typing import Any
+
+from . import _native, bell
+from ._native import NEVER, ffi, lib
+from .errors import Closed, Holder
+
+__all__ = ["Attachment", "attach"]
+
+_CREATE, _READONLY, _MODE_GIVEN, _STRANGER = 1, 2, 4, 8
+
+_attached: dict[tuple[int, int, bool], Attachment] = {}
+_lock = threading.RLock()
+
+
+def _after_fork() -> None:
+    global _lock
+    _lock = threading.RLock()  # a thread that is not here may have held it
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+class Attachment:
+    """This process's membership in one region."""
+
+    def __init__(self, pointer: Any, key: tuple[int, int, bool]) -> None:
+        self.pointer = pointer
+        self.key = key
+        self.readonly = key[2]
+        self.spaces = 0
+        self.closed = False
+        self.epoch = int(lib.shm_fork_epoch())
+        self.locks_held: dict[bytes, int] = {}  # named locks of this process, by the thread that holds each
+        self.bell: bell.Bell | None = None
+
+    def ensure(self) -> Any:
+        """Give the native space, attached for this process. Raises `Closed` if it is closed or destroyed."""
+        if self.epoch != lib.shm_fork_epoch():
+            self._attach_again()
+        if self.closed:
+            raise Closed("the space was closed in this process; open it again")
+        if lib.shm_space_retired(self.pointer):
+            raise Closed(f"the space at {self.path} was destroyed; open it again to make a new one")
+        return self.pointer
+
+    def _attach_again(self) -> None:
+        with _lock:
+            if self.epoch == lib.shm_fork_epoch():
+                return
+            if not self.closed and not lib.shm_space_retired(self.pointer):
+                _native.check(lib.shm_space_attach_again(self.pointer))
+            self.locks_held = {}
+            self.bell = None
+            self.epoch = int(lib.shm_fork_epoch())
+
+    @property
+    def path(self) -> str:
+        return _native.text(lib.shm_space_path(self.pointer))
+
+    def release(self) -> None:
+        """One `Space` fewer; the last one leaves the region."""
+        with _lock:
+            self.spaces -= 1
+            if self.spaces > 0 or self.closed:
+                return
+            self.closed = True
+            if _attached.get(self.key) is self:
+                del _attached[self.key]
+        if self.epoch != lib.shm_fork_epoch():
+            return  # never used since the fork: the membership is the parent's
+        if self.bell is not None:
+            self.bell.stop()
+        lib.shm_space_mark_closing(self.pointer)
+        lib.shm_space_close(self.pointer)
+
+    def member_rows(self) -> list[Any]:
+        """Give the raw rows of all members."""
+        room = 64
+        while True:
+            rows = ffi.new("shm_member_facts[]", room)
+            count = int(lib.shm_space_members(self.pointer, rows, room))
+            if count <= room:
+                return [rows[i] for i in range(count)]
+            room = count + 16
+
+    def entry_rows(self) -> list[Any]:
+        """Give the raw rows of all live directory entries."""
+        room = 64
+        while True:
+            rows = ffi.new("shm_entry_facts[]", room)
+            count = int(_native.check(lib.shm_space_entries(self.pointer, rows, room)))
+            if count <= room:
+                return [rows[i] for i in range(count)]
+            room = count + 16
+
+    def holders(self, tokens: Iterable[int], since: int | None = None) -> list[Holder]:
+        """Give the members with these tokens, as `Timeout.holders` shows them."""
+        wanted = {token for token in tokens if token}
+        if not wanted:
+            return []
+        return [
+            Holder(int(row.pid), _native.text(row.command), bool(row.alive), int(since or row.since_ns))
+            for row in self.member_rows()
+            if row.token in wanted
+        ]
+
+    def ring_bells(self) -> bell.Bell:
+        """Give the bell that wakes this process's event loops, started if it was not."""
+        self.ensure()
+        with _lock:
+            if self.bell is None:
+                self.bell = bell.Bell(self.pointer)
+            return self.bell
+
+
+def attach(
+    directory: str,
+    name: str,
+    *,
+    size: int,
+    members: int,
+    mode: int,
+    mode_given: bool,
+    create: bool,
+    readonly: bool,
+    timeout_ns: int,
+) -> Attachment:
+    """Open a region, or join in the attachment that this process has; 0 for `size` and `members` adopts what is there."""
+    flags = _STRANGER | (_CREATE if create else 0) | (_READONLY if readonly else 0) | (_MODE_GIVEN if mode_given else 0)
+    result = ffi.new("shm_space **")
+    limit = NEVER if timeout_ns < 0 else _native.deadline(timeout_ns)
+    _native.check(
+        lib.shm_space_open(os.fsencode(directory), name.encode(), size, members, mode, flags, limit, result)
+    )
+    pointer = ffi.gc(result[0], lib.shm_space_free)
+    facts = ffi.new("shm_space_facts *")
+    lib.shm_space_stat(pointer, facts)
+    key = (int(facts.device), int(facts.inode), readonly)
+    with _lock:
+        known = _attached.get(key)
+        if known is not None and not known.closed:
+            with contextlib.suppress(Closed):
+                known.ensure()
+                known.spaces += 1
+                return known
+        _native.check(lib.shm_space_attach_again(pointer))
+        made = Attachment(pointer, key)
+        made.spaces = 1
+        _attached[key] = made
+        return made

@@ -1,0 +1,160 @@
+"""What the handles of all structures have in common."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from . import _native, options
+from ._native import ffi, lib
+from .errors import Closed
+
+if TYPE_CHECKING:
+    from .space import Space
+
+__all__ = ["Handle", "PortHandle"]
+
+_Self = TypeVar("_Self", bound="PortHandle")
+
+
+class PortHandle(_native.Port):  # type: ignore[misc]  # a native type
+    """A native handle of this process: a channel, or a reader or writer of one.
+
+    `_fail` and `_refuse_length` are called by the native methods (hot.c) when something is not on the straight path.
+    """
+
+    _kind = "handle"
+    _space: Space
+    _name: bytes
+
+    def _set_up(self, space: Space, name: bytes) -> None:
+        self._space = space
+        self._name = name
+        self._closed = False
+        self._attaching = threading.Lock()
+        self._pointers: list[Any] = []  # native handles, kept while this object lives: a thread may be inside
+        self._children: weakref.WeakSet[PortHandle] = weakref.WeakSet()
+        self._epoch = int(lib.shm_fork_epoch())
+
+    def _adopt(self, pointer: Any) -> Any:
+        """Keep a native handle; it is freed with this object."""
+        kept = ffi.gc(pointer, lib.shm_channel_free)
+        self._pointers.append(kept)
+        return kept
+
+    @property
+    def _pointer(self) -> Any:
+        """The native handle, attached for this process. Raises `Closed`."""
+        self._look_alive()
+        return self._pointers[-1]
+
+    def _look_alive(self) -> None:
+        if self._closed:
+            raise Closed(f"{self} was closed in this process")
+        self._space._pointer()
+        if self._epoch != lib.shm_fork_epoch():
+            self._attach_again()
+
+    def _attach_again(self) -> None:
+        """After a fork: the parent's handle becomes one of our own."""
+        with self._attaching:
+            if self._epoch != lib.shm_fork_epoch():
+                self._children = weakref.WeakSet(child for child in self._children)
+                self._open_native()
+                self._epoch = int(lib.shm_fork_epoch())
+
+    def _open_native(self) -> None:
+        raise NotImplementedError
+
+    @property
+    def name(self) -> str | bytes:
+        """The structure's name."""
+        return options.name_to_str(self._name)
+
+    @property
+    def space(self) -> Space:
+        """The space that it is in."""
+        return self._space
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed in this process."""
+        return self._closed
+
+    def close(self) -> None:
+        """Close it, and what was made from it, in this process; calls blocked in it on other threads raise `Closed`."""
+        if self._closed:
+            return
+        self._closed = True
+        for child in list(self._children):
+            child.close()
+        self._mark_closing()
+        if self._epoch == lib.shm_fork_epoch() and self._pointers:
+            lib.shm_channel_close(self._pointers[-1])
+
+    def __enter__(self: _Self) -> _Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = " (closed)" if self._closed else ""
+        return f"<shmspace.{type(self).__name__} {self.name!r} of space {self._space.name!r}{state}>"
+
+    def _fail(self, status: int, what: str, timeout_ns: int) -> None:
+        """Raise what a status means; return when the call should be tried again."""
+        if status == lib.SHM_FORKED:
+            self._look_alive()
+            return
+        raise self._exception(status, what, timeout_ns)
+
+    def _exception(self, status: int, what: str, timeout_ns: int) -> Exception:
+        if status == lib.SHM_CLOSED:
+            return Closed(self._why_closed(what))
+        if status == lib.SHM_READ_ONLY:
+            return _native.error(status, f"{what} on {self}: its space is open read-only")
+        within = "at once" if timeout_ns == 0 else f"within {timeout_ns / 1e9:g} s"
+        if status == lib.SHM_EMPTY:
+            return _native.error(status, f"{what} on {self}: nothing came {within}", holders=self._peers(writers=True))
+        if status == lib.SHM_FULL:
+            return _native.error(status, f"{what} on {self}: no room {within}", holders=self._peers(writers=False))
+        if status in (lib.SHM_TIMEOUT, lib.SHM_BUSY):
+            return _native.error(lib.SHM_TIMEOUT, f"{what} on {self}: a process held its lock for too long")
+        if status == lib.SHM_END:
+            return _native.error(status, f"{what} on {self}: the last writer has left and everything was read")
+        if status == lib.SHM_LAGGED:
+            lost = int(lib.shm_channel_lost(self._pointers[-1]))
+            return _native.error(status, f"{what} on {self}: overtaken, {lost} messages were lost", lost=lost)
+        return _native.error(status)
+
+    def _why_closed(self, what: str) -> str:
+        if self._closed:
+            return f"{what} on {self}: it was closed in this process"
+        if lib.shm_channel_alive(self._pointers[-1]):
+            return f"{what} on {self}: it was shut down; no more input until it is deleted and created again"
+        return f"{what} on {self}: it was deleted, or its space was destroyed"
+
+    def _peers(self, *, writers: bool) -> list[Any]:
+        tokens = ffi.new("uint32_t[]", 64)
+        count = lib.shm_channel_peers(self._pointers[-1], writers, tokens, 64)
+        return self._space._attachment.holders([int(tokens[i]) for i in range(count)])
+
+    def _refuse_length(self, length: int) -> None:
+        raise _native.error(
+            lib.SHM_TOO_LARGE,
+            f"a message of {length} bytes is longer than max_message={self._max_message} of {self}; nothing was sent",
+        )
+
+    _max_message = 0
+
+
+class Handle(PortHandle):
+    """A handle on a named structure: what all kinds of them can do."""
+
+    def drop(self) -> None:
+        """Remove the structure for everybody, as ``space.delete(kind, name)`` does."""
+        self._look_alive()
+        self._space.delete(self._kind, self._name)
