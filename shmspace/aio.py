@@ -10,7 +10,8 @@ import collections
 import time
 import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, cast
 
 from . import options
 from ._native import lib
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from .attachment import Attachment
     from .channel import Channel, Reader, Writer
     from .handle import PortHandle
+    from .view import OutgoingView
 
 __all__ = ["ChannelAio", "ReaderAio", "WriterAio"]
 
@@ -203,9 +205,61 @@ class WriterAio(_SenderAio):
     def __init__(self, writer: Writer) -> None:
         super().__init__(writer, writer._timeout_ns)
 
+    def reserve(self, nbytes: int, timeout: float | None = None) -> OutgoingViewAio:
+        """As `Writer.reserve`, an async context manager: its exit does not block the loop."""
+        timeout_ns = self._timeout_ns if timeout is None else options.timeout_ns(timeout)
+        return OutgoingViewAio(self._port, self._port.reserve(nbytes, 0), timeout_ns)
+
     async def write(self, data: Any, timeout: float | None = None) -> int:
         """As `Writer.write`, without blocking the loop."""
         return int(await self._put(lambda: self._port.write(data, 0), timeout))
+
+
+class OutgoingViewAio:
+    """What `WriterAio.reserve` gives."""
+
+    def __init__(self, writer: Writer, view: OutgoingView, timeout_ns: int) -> None:
+        self._writer = writer
+        self._outgoing = view
+        self._timeout_ns = timeout_ns
+
+    async def __aenter__(self) -> memoryview:
+        return self._outgoing.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        outgoing = self._outgoing
+        if kind is not None:
+            outgoing.drop()
+            return
+        try:
+            outgoing.finish()
+            if self._writer._overflows_with_error():
+                outgoing.commit()
+            else:
+                await _until(self._writer, True, None, self._timeout_ns, outgoing.commit)
+        except BaseException:
+            outgoing.drop()
+            raise
+
+
+class IncomingViewAio:
+    """What `ReaderAio.recv_view` gives."""
+
+    def __init__(self, reader: Reader, timeout_ns: int) -> None:
+        self._reader = reader
+        self._incoming = reader.recv_view(0)
+        self._timeout_ns = timeout_ns
+
+    async def __aenter__(self) -> memoryview:
+        view = await _until(self._reader, False, None, self._timeout_ns, self._incoming.__enter__)
+        return cast(memoryview, view)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._incoming.__exit__(kind, error, trace)
 
 
 class ReaderAio(_ReceiverAio):
@@ -213,6 +267,10 @@ class ReaderAio(_ReceiverAio):
 
     def __init__(self, reader: Reader) -> None:
         super().__init__(reader, reader._timeout_ns)
+
+    def recv_view(self, timeout: float | None = None) -> IncomingViewAio:
+        """As `Reader.recv_view`, an async context manager."""
+        return IncomingViewAio(self._port, self._timeout_ns if timeout is None else options.timeout_ns(timeout))
 
     async def read(self, n: int | None = -1) -> bytes:
         """As `Reader.read`, without blocking the loop."""
@@ -227,7 +285,9 @@ class ReaderAio(_ReceiverAio):
 
     async def readinto(self, buffer: Any) -> int:
         """As `Reader.readinto`, without blocking the loop."""
-        target = memoryview(buffer).cast("B")
+        from .channel import writable
+
+        target = writable(buffer)
         data = await self.read(len(target))
         target[: len(data)] = data
         return len(data)

@@ -198,7 +198,7 @@ class Reader(_Receiver):
 
     def readinto(self, buffer: Any) -> int:
         """Read into a writable buffer as `read` does; gives how many bytes were put there."""
-        target = memoryview(buffer).cast("B")
+        target = writable(buffer)
         data = self.read(len(target)) if len(target) else b""
         target[: len(data)] = data
         return len(data)
@@ -416,6 +416,14 @@ def open_channel(
     if space.readonly and not space.exists("channel", data):
         raise _native.error(lib.SHM_NOT_FOUND, f"space {space.name!r} has no channel named {name!r}, and is read-only")
     return Channel(space, data, wanted, bits, not space.readonly)
+
+
+def writable(buffer: Any) -> memoryview:
+    """Give a buffer as writable bytes; `TypeError` if it is read-only."""
+    target = memoryview(buffer).cast("B")
+    if target.readonly:
+        raise TypeError(f"readinto needs a writable buffer, not a read-only {type(buffer).__name__}")
+    return target
 
 
 def open_existing(space: Space, name: str | bytes) -> Channel:

@@ -91,6 +91,7 @@ class PortHandle(_native.Port):  # type: ignore[misc]  # a native type
         for child in list(self._children):
             child.close()
         self._mark_closing()
+        self._rest = None
         if self._epoch == lib.shm_fork_epoch() and self._pointers:
             lib.shm_channel_close(self._pointers[-1])
 

@@ -52,7 +52,7 @@ class OutgoingView:
         if status != lib.SHM_OK:
             raise self._writer._exception(status, "reserve", self._timeout_ns)
         if not lib.shm_channel_alive(pointer):
-            self._drop(pointer)
+            self.drop()
             raise self._writer._exception(lib.SHM_CLOSED, "reserve", self._timeout_ns)
         # The buffer keeps the handle, and so the mapping, as long as anything looks into it.
         address = ffi.gc(native.data, _keep(self._writer._pointers[-1], self._writer._space._attachment))
@@ -60,39 +60,50 @@ class OutgoingView:
         return self._view
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        pointer = self._writer._pointers[-1]
         if kind is not None:
-            self._drop(pointer)
+            self.drop()
             return
         try:
-            _release(self._view)
-            self._commit(pointer)
+            self.finish()
+            self._wait_and_commit()
         except BaseException:
-            self._drop(pointer)
+            self.drop()
             raise
 
-    def _commit(self, pointer: Any) -> None:
-        limit = _native.deadline(self._timeout_ns)
-        while True:
-            if self._writer.closed:
-                raise self._writer._exception(lib.SHM_CLOSED, "reserve", self._timeout_ns)
-            deadline = 0 if self._timeout_ns == 0 else _deadline(limit)
-            status = lib.shm_channel_commit(pointer, self._native, deadline)
-            if status == lib.SHM_OK:
-                self._native = None
-                return
-            again = status in (lib.SHM_BUSY, lib.SHM_INTERRUPTED) or (
-                status in (lib.SHM_FULL, lib.SHM_TIMEOUT)
-                and self._writer._channel._overflow != "error"
-                and int(lib.shm_monotonic_ns()) < limit
-            )
-            if not again:
-                raise self._writer._exception(status, "reserve", self._timeout_ns)
+    def finish(self) -> None:
+        """Take the view away from the user: what is in it now is the message."""
+        _release(self._view)
 
-    def _drop(self, pointer: Any) -> None:
+    def commit(self) -> None:
+        """Send it if there is room at once; raises `Full` and `Closed`."""
+        status = self._commit(0)
+        if status != lib.SHM_OK:
+            raise self._writer._exception(status, "reserve", 0)
+
+    def drop(self) -> None:
+        """Give the memory back unsent."""
         native, self._native = self._native, None
         if native is not None and native.block:
-            lib.shm_channel_abort(pointer, native)
+            lib.shm_channel_abort(self._writer._pointers[-1], native)
+
+    def _commit(self, deadline: int) -> int:
+        status = int(lib.shm_channel_commit(self._writer._pointers[-1], self._native, deadline))
+        if status == lib.SHM_OK:
+            self._native = None
+        return status
+
+    def _wait_and_commit(self) -> None:
+        limit = _native.deadline(self._timeout_ns)
+        waits = self._writer._channel._overflow != "error"
+        while True:
+            status = self._commit(0 if self._timeout_ns == 0 else _deadline(limit))
+            if status == lib.SHM_OK:
+                return
+            late = int(lib.shm_monotonic_ns()) >= limit
+            if status in (lib.SHM_BUSY, lib.SHM_INTERRUPTED):
+                continue
+            if status not in (lib.SHM_FULL, lib.SHM_TIMEOUT) or late or not waits:
+                raise self._writer._exception(status, "reserve", self._timeout_ns)
 
 
 class IncomingView:

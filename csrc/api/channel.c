@@ -315,15 +315,16 @@ int shm_channel_send(shm_channel *writer, const void *data, uint64_t length_byte
 }
 
 int shm_channel_send_many(shm_channel *writer, const shm_piece *pieces, uint64_t count, uint64_t deadline_ns, uint64_t *done) {
-  enum { BATCH = 32 };
+  enum { BATCH = 32, BATCH_BYTES = 65536 }; /* no more memory at once than a queue of short messages needs */
   struct shm__message messages[BATCH];
   int status = enter(writer);
   *done = 0;
   if (status != SHM_OK) return status;
   while (*done < count && status == SHM_OK) {
-    u64 ready = 0, sent = 0;
-    while (ready < BATCH && *done + ready < count && status == SHM_OK) {
+    u64 ready = 0, sent = 0, ready_bytes = 0;
+    while (ready < BATCH && ready_bytes < BATCH_BYTES && *done + ready < count && status == SHM_OK) {
       const shm_piece *piece = &pieces[*done + ready];
+      ready_bytes += piece->length_bytes;
       status = check_writable(writer, piece->length_bytes);
       if (status == SHM_OK) status = prepare(&writer->core, piece->data, piece->length_bytes, piece->codec, deadline_ns, &messages[ready]);
       ready += status == SHM_OK;
@@ -331,7 +332,7 @@ int shm_channel_send_many(shm_channel *writer, const shm_piece *pieces, uint64_t
     int sending = ready ? shm__channel_send(&writer->core, messages, ready, deadline_ns, &sent) : SHM_OK;
     for (u64 i = sent; i < ready; i++) shm__block_free(writer->core.ring.space, messages[i].block);
     *done += sent;
-    if (sending != SHM_OK) status = sending;
+    if (sending != SHM_OK || ready > 0) status = sending; /* what stopped us after some are ready may be over by now */
   }
   leave(writer);
   return status;

@@ -322,11 +322,11 @@ int shm__destroy(const char *directory, const char *name, const struct shm__type
   if (!facts.regular) return shm__fail(SHM_NOT_A_SPACE, "%s is not a regular file; remove it by hand", path);
   struct shm__space *space;
   int status = attach_existing(path, &wish, types, &space);
-  if (status == SHM_DENIED || status == SHM_NOT_FOUND) return status;
+  if (status == SHM_DENIED || status == SHM_NOT_FOUND || status == SHM_NOT_A_SPACE) return status;
   if (status == SHM_OK) {
     shm__directory_retire_all(space);
     shm__unattach(space);
-  } /* any other status: nobody can attach to such a file; it goes */
+  } /* any other status: a damaged space, to which nobody can attach; it goes */
   SHM_POINT("destroy.retired");
   if (shm__file_path_facts(path, &there) != 0 || there.inode != facts.inode || there.device != facts.device) return SHM_OK;
   int error = shm__file_remove(path);

@@ -24,10 +24,11 @@
 #include "../base/point.h"
 #include "../os/clock.h"
 #include "lock.h"
+#include "members.h"
 #include "pages.h"
 #include "region.h"
 
-enum { SMALL_CLASSES = 58, FREE_PATIENCE_NS = 2000000 };
+enum { SMALL_CLASSES = 58, FREE_PATIENCE_NS = 2000000, REAP_PATIENCE_NS = 100000000 };
 
 /* ---- size classes: 32, 48, then four to a doubling from 64 B to 704 KiB ------------------------------------------ */
 static u64 class_stride(u32 size_class) {
@@ -230,18 +231,17 @@ static int alloc_huge(struct shm__space *space, u64 pages, u64 deadline_ns, stru
   return SHM_OK;
 }
 
-/* Give empty spans back to the pool; 0 when nothing was freed since the last search. */
-static int reclaim(struct shm__space *space, u64 deadline_ns) {
+/* Give empty spans back to the pool, unless nothing was freed since the last search. */
+static void reclaim(struct shm__space *space, u64 deadline_ns) {
   u64 frees = 0;
   for (u32 c = 0; c < SMALL_CLASSES; c++) frees += shm_load_relaxed(&space->classes[c].frees); /* relaxed: a hint */
-  if (frees == shm_load_relaxed(&space->pool->frees_seen)) return 0;
-  shm_store_relaxed(&space->pool->frees_seen, frees);
+  if (frees == shm_load_relaxed(&space->pool->frees_seen)) return;
   for (u32 c = 0; c < SMALL_CLASSES; c++) {
     if (lock_class(space, c, deadline_ns) != SHM_OK) continue;
     rebuild_class(space, c, 1);
     shm__unlock(&space->classes[c].lock);
   }
-  return 1;
+  shm_store_relaxed(&space->pool->frees_seen, frees); /* afterwards: who comes meanwhile must not think it is done */
 }
 
 static void free_deferred(struct shm__space *space);
@@ -258,8 +258,9 @@ int shm__block_alloc(struct shm__space *space, u64 size_bytes, u64 deadline_ns, 
     if (status != SHM_SPACE_FULL) return status;
     status = shm__region_grow(space, pages * SHM_PAGE_BYTES);
     if (status == SHM_OK) continue;
-    if (status != SHM_SPACE_FULL || reclaimed || !reclaim(space, deadline_ns)) return status;
-    reclaimed = 1;
+    if (status != SHM_SPACE_FULL || reclaimed) return status;
+    reclaim(space, deadline_ns);
+    reclaimed = 1; /* once more in any case: somebody else may have given back what we need */
   }
 }
 
@@ -358,30 +359,39 @@ int shm__blocks_walk(struct shm__space *space, u64 deadline_ns, visitor *visit, 
 struct harvest {
   u32 dead, count;
   struct shm__ref found[256];
+  u32 who[256];
 };
 
 static int gather_dead(struct shm__space *space, struct shm__ref ref, u64 word, void *context) {
   struct harvest *harvest = context;
-  (void)space;
-  if (shm__block_state(word) != SHM_BLOCK_HELD || shm__block_who(word) != harvest->dead) return 0;
+  u32 who = shm__block_who(word);
+  if (shm__block_state(word) != SHM_BLOCK_HELD || !shm__token_gone_with(space, who, harvest->dead)) return 0;
+  harvest->who[harvest->count] = who;
   harvest->found[harvest->count++] = ref;
   return harvest->count == sizeof harvest->found / sizeof harvest->found[0];
 }
 
-void shm__blocks_reap(struct shm__space *space, u32 dead) {
-  /* Taken over (held by us) first, freed outside the walk's locks: dying in between leaves it to our own reaper. */
+/* Free one of what was found; 1 unless it is still there: damaged, or a stopped process has its lock. */
+static int reap_block(struct shm__space *space, struct shm__ref ref, u32 who) {
+  struct shm_block *block = shm__block_header(space, ref.offset);
+  u64 theirs = shm__block_word(SHM_BLOCK_HELD, ref.gen, who), ours = shm__block_word(SHM_BLOCK_HELD, ref.gen, space->token);
+  /* Taken over first, freed outside the walk's locks: dying in between leaves it to our own reaper. */
+  if (who == space->token || change_word(space, ref, theirs, ours)) shm__block_free(space, ref);
+  return shm_load_acquire(&block->word) != ours;
+}
+
+int shm__blocks_reap(struct shm__space *space, u32 dead) {
   struct harvest harvest = {.dead = dead};
-  do {
+  for (;;) {
     harvest.count = 0;
-    if (shm__blocks_walk(space, SHM__NEVER, gather_dead, &harvest) < 0) return;
-    for (u32 i = 0; i < harvest.count; i++) {
-      u64 theirs = shm__block_word(SHM_BLOCK_HELD, harvest.found[i].gen, dead);
-      u64 ours = shm__block_word(SHM_BLOCK_HELD, harvest.found[i].gen, space->token);
-      if (dead == space->token || change_word(space, harvest.found[i], theirs, ours)) {
-        shm__block_free(space, harvest.found[i]);
-      }
-    }
-  } while (harvest.count > 0);
+    if (dead == space->token) shm_store_relaxed(&space->deferred, 0); /* they are all found here */
+    int status = shm__blocks_walk(space, shm__monotonic_ns() + REAP_PATIENCE_NS, gather_dead, &harvest);
+    if (status < 0) return status;
+    if (harvest.count == 0) return SHM_OK;
+    u32 freed = 0;
+    for (u32 i = 0; i < harvest.count; i++) freed += (u32)reap_block(space, harvest.found[i], harvest.who[i]);
+    if (freed == 0) return SHM_TIMEOUT;
+  }
 }
 
 u64 shm__blocks_used_bytes(const struct shm__space *space) {

@@ -41,8 +41,8 @@ u8 *shm__block_payload(const struct shm__space *space, struct shm__ref ref, u64 
 int shm__blocks_walk(struct shm__space *space, u64 deadline_ns,
                      int (*visit)(struct shm__space *space, struct shm__ref ref, u64 word, void *context), void *context);
 
-/* Free all that a dead member holds. */
-void shm__blocks_reap(struct shm__space *space, u32 dead);
+/* Free all that a dead member holds. SHM_TIMEOUT: a stopped process is in the way, come again. */
+int shm__blocks_reap(struct shm__space *space, u32 dead);
 
 /* Fill the class table of a new region. */
 void shm__blocks_init(struct shm__space *space);

@@ -29,6 +29,7 @@
 #include "../base/point.h"
 #include "../os/clock.h"
 #include "lock.h"
+#include "members.h"
 
 static const struct shm__type *type_of(const struct shm__space *space, u32 kind) {
   for (u32 i = 0; space->types[i]; i++) {
@@ -188,11 +189,12 @@ static void evict_from(struct shm__space *space, struct shm_entry *entry, void *
   bury_unused(space, entry);
 }
 
-int shm__directory_evict(struct shm__space *space, u32 slot, u64 deadline_ns) {
-  struct eviction eviction = {slot};
+int shm__directory_evict(struct shm__space *space, u32 token, u64 deadline_ns) {
+  struct eviction eviction = {shm__token_slot(token)};
   int status = lock_directory(space, deadline_ns);
   if (status != SHM_OK) return status;
-  each_entry(space, evict_from, &eviction);
+  /* Somebody else may have finished this, and the slot have a new member: his bits are set under the lock. */
+  if (shm__slot_token(space, eviction.slot) == token) each_entry(space, evict_from, &eviction);
   unlock_directory(space);
   return SHM_OK;
 }

@@ -29,8 +29,8 @@ int shm__directory_delete(struct shm__space *space, u32 kind, const char *name, 
 /* Open every structure (with refs), live or deleted but not buried; the array is to be freed by the caller. */
 int shm__directory_open_all(struct shm__space *space, u64 deadline_ns, struct shm__structure ***structures, u64 *count);
 
-/* Forget that the member in this slot uses anything, and bury what nobody uses any more. */
-int shm__directory_evict(struct shm__space *space, u32 slot, u64 deadline_ns);
+/* Forget that the member with this token uses anything, and bury what nobody uses any more. */
+int shm__directory_evict(struct shm__space *space, u32 token, u64 deadline_ns);
 
 /* Look at every live entry, without a lock. SHM_CORRUPTED when a chain is damaged. Stops when visit returns non-zero. */
 int shm__directory_walk(const struct shm__space *space,

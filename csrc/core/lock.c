@@ -42,6 +42,12 @@ static int take_dead(struct shm__space *space, u32 *word, u32 found) {
   return SHM__REPAIR;
 }
 
+/* For those who only ever try: they never come to the probe of those who wait. */
+static int try_dead(struct shm__space *space, u32 *word) {
+  u32 found = shm_load_relaxed(word), owner = found & SHM_TOKEN_MASK;
+  return owner != 0 && !shm__token_alive(space, owner) ? take_dead(space, word, found) : SHM_BUSY;
+}
+
 static int spin(struct shm__space *space, u32 *word) {
   for (int round = 0; round < SPIN_ROUNDS; round++) {
     u32 found = shm_load_relaxed(word); /* relaxed: the compare-and-swap decides */
@@ -57,7 +63,8 @@ static int spin(struct shm__space *space, u32 *word) {
 
 int shm__lock_watching(struct shm__space *space, u32 *word, u64 deadline_ns, u32 id, const u32 *life) {
   int status = spin(space, word);
-  if (status != SHM_BUSY || deadline_ns == SHM__TRY) return status;
+  if (status != SHM_BUSY) return status;
+  if (deadline_ns == SHM__TRY) return life ? try_dead(space, word) : status;
   u64 nap_ns = NAP_LEAST_NS;
   u32 bits = 0, shown = SHM_WAITS;
   for (;;) {
@@ -78,7 +85,8 @@ int shm__lock_watching(struct shm__space *space, u32 *word, u64 deadline_ns, u32
     }
     u64 now_ns = shm__monotonic_ns();
     if (now_ns >= deadline_ns) {
-      status = SHM_TIMEOUT;
+      status = shm__token_alive(space, found & SHM_TOKEN_MASK) ? SHM_TIMEOUT : take_dead(space, word, found);
+      if (status == SHM_BUSY) continue;
       break;
     }
     if (shown == SHM_WAITS) shown = shm__wait_show(space, id, SHM__WAITS_LOCK);
@@ -117,7 +125,7 @@ void shm__unlock_broken(u32 *word) {
 
 int shm__lock_inherit(struct shm__space *space, u32 *word, u32 dead) {
   u32 found = shm_load_acquire(word);
-  while ((found & SHM_TOKEN_MASK) == dead) {
+  while (shm__token_gone_with(space, found & SHM_TOKEN_MASK, dead)) {
     if (shm_cas(word, &found, space->token | SHM_LOCK_REPAIR | SHM_LOCK_WAITERS)) {
       SHM_POINT("lock.inherited");
       return 1;

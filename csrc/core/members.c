@@ -8,6 +8,8 @@
  *   2. A token is never given out twice within 2^18 attachments of a slot: the generation rises with every claim.
  *   3. A slot goes DEAD -> FREE only when everything of its token has been handed back (recover.c).
  *   4. The last slot is a spare: held only for the moment in which an attacher that found all others taken reaps the dead.
+ *      It is taken over from one that died in that moment without being reaped first: reaping a token hands back the
+ *      things of earlier ones of its slot too.
  *   5. Rows (pid, command, ...) are for people; nothing is decided by them.
  *
  * Crash table (died after ...)
@@ -27,6 +29,8 @@
 #include "../os/proc.h"
 #include "../os/wait.h"
 #include "recover.h"
+
+enum { PATIENCE_NS = 1000000000, NAP_NS = 1000000 };
 
 static u32 state_of(u32 word) { return word >> 30; }
 
@@ -49,15 +53,16 @@ static void write_row(struct shm_member *member) {
   shm__command((char *)member->command, sizeof member->command);
 }
 
-static int claim_slot(struct shm__space *space, u32 slot) {
+/* over: whatever its word says, if the kernel says that nobody has it. */
+static int claim_slot(struct shm__space *space, u32 slot, int over) {
   struct shm_member *member = &space->members[slot];
   u32 word = shm_load_acquire(&member->word);
-  if (state_of(word) != SHM_MEMBER_FREE) return SHM_BUSY;
+  if (state_of(word) != SHM_MEMBER_FREE && !over) return SHM_BUSY;
   int error = shm__byte_lock(space->member_fd, SHM_MEMBER_LOCK + slot);
   if (error) return error == EAGAIN ? SHM_BUSY : shm__fail_os(SHM_OS, error, "cannot lock a byte of %s", space->path);
   SHM_POINT("member.locked");
-  word = shm_load_acquire(&member->word); /* the byte is ours: only a reaper's last step may still move the word */
-  if (state_of(word) != SHM_MEMBER_FREE) {
+  word = shm_load_acquire(&member->word); /* the byte is ours: only reapers may still move the word */
+  if (state_of(word) != SHM_MEMBER_FREE && !over) {
     shm__byte_unlock(space->member_fd, SHM_MEMBER_LOCK + slot);
     return SHM_BUSY;
   }
@@ -74,21 +79,36 @@ static int claim_slot(struct shm__space *space, u32 slot) {
   return SHM_OK;
 }
 
+/* Is any slot but the spare one not a living member's? */
+static int any_to_be_had(const struct shm__space *space) {
+  for (u32 slot = 0; slot < space->member_count - 1; slot++) {
+    u32 token = shm__slot_token(space, slot);
+    if (token == 0 || !shm__token_alive(space, token)) return 1;
+  }
+  return 0;
+}
+
 int shm__member_claim(struct shm__space *space) {
   u32 spare = space->member_count - 1;
-  for (int round = 0; round < 2; round++) {
+  u64 deadline_ns = shm__monotonic_ns() + PATIENCE_NS;
+  do {
     for (u32 slot = 0; slot < spare; slot++) {
-      int status = claim_slot(space, slot);
+      int status = claim_slot(space, slot, 0);
       if (status != SHM_BUSY) return status;
     }
-    /* Full, perhaps of the dead: the spare slot gives us the token that reaping them takes. */
-    int status = round == 0 ? claim_slot(space, spare) : SHM_BUSY;
-    if (status == SHM_BUSY) break;
-    if (status != SHM_OK) return status;
-    shm__reap_dead(space);
-    shm__reap(space, space->token);
-    shm__member_leave(space);
-  }
+    if (!any_to_be_had(space)) break;
+    /* Full of the dead: the spare slot gives us the token that reaping them takes. */
+    int status = claim_slot(space, spare, 1);
+    if (status == SHM_OK) {
+      shm__reap_dead(space);
+      shm__reap(space, space->token);
+      shm__member_leave(space);
+    } else if (status != SHM_BUSY) {
+      return status;
+    } else {
+      shm__nap_ns(NAP_NS); /* somebody else is at it */
+    }
+  } while (shm__monotonic_ns() < deadline_ns);
   return shm__fail(SHM_TOO_MANY_MEMBERS,
                    "all %u member slots of %s are taken by living processes; close some, or make the space with a "
                    "larger members=",
@@ -107,6 +127,14 @@ int shm__token_alive(const struct shm__space *space, u32 token) {
   if (word != word_of(SHM_MEMBER_ACTIVE, token)) return 0;
   if (token == space->token) return 1;
   return shm__byte_locked(space->region_fd, SHM_MEMBER_LOCK + slot) != 0; /* cannot tell: alive */
+}
+
+int shm__token_gone_with(const struct shm__space *space, u32 token, u32 dead) {
+  u32 slot = shm__token_slot(dead);
+  if (token == dead) return 1;
+  if (token == 0 || shm__token_slot(token) != slot || slot >= space->member_count) return 0;
+  u32 word = shm_load_acquire(&space->members[slot].word); /* what shows the token was written after it became ACTIVE */
+  return word != word_of(SHM_MEMBER_ACTIVE, token);
 }
 
 u32 shm__slot_token(const struct shm__space *space, u32 slot) {

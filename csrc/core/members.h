@@ -15,6 +15,10 @@ void shm__member_leave(struct shm__space *space);
 /* 1 while the member with this token is attached and its process lives, stopped or not. The kernel says so. */
 int shm__token_alive(const struct shm__space *space, u32 token);
 
+/* Does the reaper of the dead one hand this token's things back too? It is the same, or one of its slot that nobody has
+ * any more: of a spare slot that was taken over from a dead attacher. */
+int shm__token_gone_with(const struct shm__space *space, u32 token, u32 dead);
+
 /* Token of the member in this slot if it is attached (or dead and not reaped yet), else 0. */
 u32 shm__slot_token(const struct shm__space *space, u32 slot);
 

@@ -14,6 +14,7 @@
  *   writing the rest's head ("pages.split")      the run is still whole
  *   writing block headers ("pages.filled")       as above; the bytes are of nobody
  *   publishing the span ("pages.carved")         blocks are FREE (the class rebuilds its list) or HELD by the dead
+ *   freeing the only block of a span ("pages.freed")  heir of the pool lock releases the span
  *   releasing ("pages.released")                 the run is free
  */
 #include "pages.h"
@@ -21,6 +22,8 @@
 #include "../base/bits.h"
 #include "../base/point.h"
 #include "lock.h"
+
+#define GENERATION 0x0fffffff00000000ull /* of a block's word */
 
 static u64 make_word(u32 state, u32 size_class, u64 count) { return (u64)state << 56 | (u64)size_class << 32 | count; }
 
@@ -79,6 +82,11 @@ static u64 find_run(struct shm__space *space, u64 from, u64 until, u64 count) {
   return until;
 }
 
+/* The word of the block of a span that has only one. */
+static u64 *huge_word(struct shm__space *space, u64 page) {
+  return &((struct shm_block *)(space->base + shm__page_offset(space, page) + SHM_SPAN_PAD_BYTES))->word;
+}
+
 static void fill_headers(struct shm__space *space, u64 page, u64 count, u32 size_class, u64 stride_bytes, u32 blocks) {
   u64 generation = (space->pool->generation += 1) & 0x0fffffff;
   int huge = size_class == SHM_CLASS_HUGE;
@@ -125,7 +133,12 @@ int shm__pages_release(struct shm__space *space, u64 page, u64 deadline_ns) {
   int status = shm__lock(space, &pool->lock, deadline_ns, 0);
   if (status < 0) return status;
   if (status == SHM__REPAIR) shm__pages_repair(space);
-  u64 count = head_pages(shm__page_word(space, page), page, shm__pages_top(space));
+  u64 word = shm__page_word(space, page), count = head_pages(word, page, shm__pages_top(space));
+  if (shm__page_class(word) == SHM_CLASS_HUGE) {
+    u64 *block_word = huge_word(space, page);
+    shm_store_release(block_word, shm_load_relaxed(block_word) & GENERATION); /* FREE: no reference matches any more */
+    SHM_POINT("pages.freed");
+  }
   set_word(space, page, make_word(SHM_PAGE_RUN, 0, count));
   SHM_POINT("pages.released");
   pool->used_pages -= shm_min(count, pool->used_pages);
@@ -138,7 +151,12 @@ void shm__pages_repair(struct shm__space *space) {
   u64 used = 0, top = shm__pages_top(space);
   for (u64 page = 0; page < top;) {
     u64 word = shm__page_word(space, page), count = head_pages(word, page, top);
-    if (shm__page_state(word) == SHM_PAGE_SPAN) used += count;
+    int huge = shm__page_class(word) == SHM_CLASS_HUGE;
+    if (shm__page_state(word) == SHM_PAGE_SPAN && huge && *huge_word(space, page) >> 60 == SHM_BLOCK_FREE) {
+      set_word(space, page, make_word(SHM_PAGE_RUN, 0, count)); /* its release was interrupted */
+    } else if (shm__page_state(word) == SHM_PAGE_SPAN) {
+      used += count;
+    }
     page += count;
   }
   space->pool->used_pages = used;

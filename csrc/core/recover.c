@@ -73,22 +73,22 @@ int shm__reap(struct shm__space *space, u32 token) {
   if (token == 0 || shm__token_slot(token) >= space->member_count) return SHM_OK;
   struct shm_member *member = &space->members[shm__token_slot(token)];
   u32 word = word_of(SHM_MEMBER_ACTIVE, token);
+  u32 reaped = word_of(token == space->token ? SHM_MEMBER_ACTIVE : SHM_MEMBER_DEAD, token); /* who leaves is not dead */
   if (token != space->token && shm__token_alive(space, token)) return SHM_OK;
-  if (!shm_cas(&member->word, &word, word_of(SHM_MEMBER_DEAD, token)) && word != word_of(SHM_MEMBER_DEAD, token)) {
-    return SHM_OK; /* reaped by somebody else */
-  }
+  if (!shm_cas(&member->word, &word, reaped) && word != reaped) return SHM_OK; /* reaped by somebody else */
   SHM_POINT("reap.marked");
   u64 deadline_ns = shm__monotonic_ns() + PATIENCE_NS;
   inherit_core_locks(space, token);
   SHM_POINT("reap.locks");
   int status = recover_structures(space, token, deadline_ns);
   SHM_POINT("reap.structures");
-  if (status == SHM_OK) status = shm__directory_evict(space, shm__token_slot(token), deadline_ns);
+  if (status == SHM_OK) status = shm__directory_evict(space, token, deadline_ns);
   if (status != SHM_OK) return status;
   SHM_POINT("reap.evicted");
-  shm__blocks_reap(space, token);
+  status = shm__blocks_reap(space, token);
+  if (status != SHM_OK) return status;
   SHM_POINT("reap.blocks");
-  word = word_of(SHM_MEMBER_DEAD, token);
+  word = reaped;
   if (shm_cas(&member->word, &word, word_of(SHM_MEMBER_FREE, token)) && token != space->token) {
     shm_add(&space->header->recoveries, 1);
   }

@@ -1,25 +1,15 @@
-/* channel.c: who may read what, when a stream ends, and how to wait; on top of ring.c.
- *
- * A port is an open reader or writer: a block in the ring's chain of ports, owned by a member. The chain changes under
- * the producer lock, by one store each time.
+/* channel.c: who may read what, when a stream ends, and how to wait; on top of ring.c. Ports are in channel_port.c.
  *
  * Invariants
- *   1. stream is ENDED when the last writer port goes (closed, or its owner reaped), before it leaves the chain; OPEN
- *      again with the next one; SHUT for good. A channel that never had a writer port stays OPEN.
- *   2. Readers look at stream only after finding nothing, and look for messages once more afterwards: whatever was sent
+ *   1. Readers look at stream only after finding nothing, and look for messages once more afterwards: whatever was sent
  *      before the end is read before the end is.
- *   3. all: a reader's cursor only rises. Two threads of one reader agree by compare-and-swap on it.
- *   4. A pin is set, cleared, and honoured under the producer lock. A retired block belongs to one of those who pin it.
+ *   2. all: a reader's cursor only rises. Two threads of one reader agree by compare-and-swap on it.
+ *   3. A pin is set under the producer lock, before the cursor moves over the message.
  *
  * Crash table (died after ...)
- *   filling a port ("port.filled")            HELD by the dead: reaped
- *   publishing it ("port.published")          heir of producer_lock links and counts it; reap closes it
- *   declaring the end ("port.ended")          true: its owner was the last writer, and is dead
- *   holding its block to close it ("port.held")  heir links it again; reap closes it again
- *   stepping over it ("port.unlinked")        the block is HELD by the dead: reaped
+ *   copying a message ("port.copied")         not taken
  *   pinning ("port.pinned")                   not taken; reap clears the port and its pins
  *   moving a cursor ("port.taken")            taken
- *   handing a pinned block on ("port.handed") it belongs to the other one
  *   shutting down ("channel.shut")            sleepers' naps end within 100 ms
  */
 #include "channel.h"
@@ -40,201 +30,13 @@ enum {
   SPIN_PAYS_NS = 30000,
   NEAR_ROUNDS = 16,
   NEAR_TIMES = 16,
-  HANG_BACK_ROUNDS = 64,
-  RECOVER_PATIENCE_NS = 100000000,
-  PEERS_PROBED = 64
+  HANG_BACK_ROUNDS = 64
 };
 
 static int closed(const struct shm__channel *channel) {
   const struct shm__ring *ring = &channel->ring;
   return shm_load_acquire(&ring->shared->life) != SHM_LIFE_LIVE ||
          shm_load_acquire(&ring->space->header->life) != SHM_LIFE_LIVE || shm_load_relaxed(&channel->closing);
-}
-
-static void wake_all(struct shm__ring *ring) {
-  shm_fence_full(); /* SYNC wake */
-  shm__event_notify(ring->space, ring->data, UINT32_MAX);
-  shm__event_notify(ring->space, ring->room, UINT32_MAX);
-}
-
-/* ---- ports ------------------------------------------------------------------------------------------------------------ */
-static u64 first_cursor(struct shm__ring *ring) {
-  u64 tail = shm_load_acquire(&ring->shared->tail);
-  u64 cursor = tail - shm_min(tail, ring->replay);
-  return shm_max(cursor, shm_load_acquire(&ring->shared->floor));
-}
-
-int shm__channel_open_port(struct shm__channel *channel, u32 role, u64 deadline_ns) {
-  struct shm__ring *ring = &channel->ring;
-  struct shm_ring *shared = ring->shared;
-  struct shm__ref ref;
-  int status = shm__block_alloc(ring->space, sizeof(struct shm_port), deadline_ns, &ref);
-  if (status != SHM_OK) return status;
-  struct shm_port *port = (struct shm_port *)(ring->space->base + ref.offset);
-  memset(port, 0, sizeof *port);
-  port->owner = ring->space->token;
-  port->role = role;
-  port->since_ns = shm__realtime_ns();
-  status = shm__ring_lock_producers(ring, deadline_ns);
-  if (status != SHM_OK) {
-    shm__block_free(ring->space, ref);
-    return status;
-  }
-  if (role == SHM_PORT_READER) {
-    port->cursor = first_cursor(ring);
-    shared->seen_head = ring->delivery == SHM_DELIVERY_ALL ? shm_min(shared->seen_head, port->cursor) : shared->seen_head;
-  }
-  port->next = shared->ports;
-  SHM_POINT("port.filled");
-  shm_store_release(&shared->ports, ref.offset); /* SYNC ring.ports: publishes the port */
-  SHM_POINT("port.published");
-  shm__block_link(ring->space, ref, ring->id);
-  if (role == SHM_PORT_WRITER) {
-    shared->writers++;
-    if (shared->stream == SHM_STREAM_ENDED) shm_store_release(&shared->stream, SHM_STREAM_OPEN);
-  } else {
-    shared->readers++;
-  }
-  shm__unlock(&shared->producer_lock);
-  channel->port = port;
-  channel->port_ref = ref;
-  return SHM_OK;
-}
-
-/* A member lets go of a retired block: the next one who pins it gets it, else it is freed. The producer lock is held. */
-static void let_go(struct shm__ring *ring, u64 offset, const struct shm_port *port, u32 owner) {
-  struct shm_block *block = shm__block_header(ring->space, offset);
-  if (!block) return;
-  u64 word = shm_load_acquire(&block->word);
-  if (shm__block_state(word) != SHM_BLOCK_HELD || shm__block_who(word) != owner) return; /* still in the ring */
-  u32 other = shm__ring_pinned(ring, offset, port);
-  u32 heir = other ? other : ring->space->token;
-  if (heir != owner && !shm_cas(&block->word, &word, shm__block_word(SHM_BLOCK_HELD, shm__block_gen(word), heir))) return;
-  SHM_POINT("port.handed");
-  if (!other) shm__block_free(ring->space, (struct shm__ref){offset, shm__block_gen(word)});
-}
-
-/* Take a port out of the chain and free it. The producer lock is held. */
-static void remove_port(struct shm__ring *ring, u64 offset) {
-  struct shm_ring *shared = ring->shared;
-  u64 *link = &shared->ports, left = ring->space->size_bytes / sizeof(struct shm_port);
-  while (*link != offset) {
-    struct shm_port *before = shm__ring_port(ring, *link);
-    if (!before || left-- == 0) return; /* not there (any more), or a damaged chain */
-    link = &before->next;
-  }
-  struct shm_port *port = shm__ring_port(ring, offset);
-  if (!port) return;
-  u32 owner = port->owner;
-  for (int pin = 0; pin < SHM_PINS; pin++) {
-    u64 block = port->pins[pin];
-    port->pins[pin] = 0;
-    if (block) let_go(ring, block, port, owner);
-  }
-  if (port->role == SHM_PORT_WRITER) {
-    if (shared->writers <= 1 && shared->stream == SHM_STREAM_OPEN) shm_store_release(&shared->stream, SHM_STREAM_ENDED);
-    SHM_POINT("port.ended");
-    shared->writers -= shared->writers > 0;
-  } else {
-    shared->readers -= shared->readers > 0;
-    shared->received_all += port->received;
-  }
-  struct shm__ref ref = shm__block_ref(ring->space, offset);
-  shm__block_hold(ring->space, ref, ring->id);
-  SHM_POINT("port.held");
-  shm_store_release(link, port->next); /* SYNC ring.ports */
-  SHM_POINT("port.unlinked");
-  shm__block_free(ring->space, ref);
-}
-
-void shm__channel_close_port(struct shm__channel *channel) {
-  struct shm__ring *ring = &channel->ring;
-  if (!channel->port) return;
-  if (shm__ring_lock_producers(ring, shm__monotonic_ns() + RECOVER_PATIENCE_NS) == SHM_OK) {
-    remove_port(ring, channel->port_ref.offset);
-    shm__ring_retire(ring);
-    shm__unlock(&ring->shared->producer_lock);
-    wake_all(ring);
-  } /* else a stopped process has the lock: the port goes when this member leaves */
-  channel->port = NULL;
-}
-
-/* ---- death ------------------------------------------------------------------------------------------------------------ */
-static int recover(struct shm__space *space, u64 main, u32 dead) {
-  struct shm__ring ring;
-  if (shm__ring_bind(space, main, &ring) != SHM_OK) return SHM_OK; /* damaged: check() reports it, reap goes on */
-  if (shm__lock_inherit(space, &ring.shared->consumer_lock, dead)) {
-    shm__ring_repair_consumers(&ring);
-    shm__unlock(&ring.shared->consumer_lock);
-  }
-  int status = SHM_OK;
-  if (shm__lock_inherit(space, &ring.shared->producer_lock, dead)) {
-    shm__ring_repair_producers(&ring);
-  } else {
-    status = shm__ring_lock_producers(&ring, shm__monotonic_ns() + RECOVER_PATIENCE_NS);
-    if (status != SHM_OK) return status;
-  }
-  u64 at = ring.shared->ports, left = space->size_bytes / sizeof(struct shm_port);
-  while (at && left-- > 0) {
-    struct shm_port *port = shm__ring_port(&ring, at);
-    if (!port) break;
-    u64 next = port->next;
-    if (shm_load_acquire(&port->owner) == dead) remove_port(&ring, at);
-    at = next;
-  }
-  shm__ring_retire(&ring);
-  shm__unlock(&ring.shared->producer_lock);
-  wake_all(&ring);
-  return SHM_OK;
-}
-
-static void teardown(struct shm__space *space, u64 main) {
-  struct shm__ring ring;
-  if (shm__ring_bind(space, main, &ring) == SHM_OK) shm__ring_teardown(&ring);
-}
-
-static void wake(struct shm__space *space, u64 main) {
-  struct shm__ring ring;
-  if (shm__ring_bind(space, main, &ring) == SHM_OK) wake_all(&ring);
-}
-
-static void retire(struct shm__space *space, u64 main) {
-  struct shm__ring ring;
-  if (shm__ring_bind(space, main, &ring) != SHM_OK) return;
-  shm_store_release(&ring.shared->life, SHM_LIFE_DELETED);
-  wake_all(&ring);
-}
-
-const struct shm__type shm__channel_type = {SHM_KIND_CHANNEL, recover, teardown, retire, wake, NULL};
-
-void shm__channel_wake(struct shm__channel *channel) { wake_all(&channel->ring); }
-
-u32 shm__channel_peers(struct shm__channel *channel, u32 role, u32 *tokens, u32 room) {
-  struct shm__ring *ring = &channel->ring;
-  u32 count = 0;
-  int locked = !ring->space->readonly && shm__ring_lock_producers(ring, SHM__TRY) == SHM_OK;
-  if (!locked && !ring->space->readonly) return 0;
-  u64 at = shm_load_acquire(&ring->shared->ports), left = ring->space->size_bytes / sizeof(struct shm_port); /* SYNC ring.ports */
-  while (at && left-- > 0 && count < room) {
-    struct shm_port *port = shm__ring_port(ring, at);
-    if (!port) break;
-    u32 owner = shm_load_acquire(&port->owner), known = 0;
-    while (known < count && tokens[known] != owner) known++;
-    if (port->role == role && known == count) tokens[count++] = owner;
-    at = port->next;
-  }
-  if (locked) shm__unlock(&ring->shared->producer_lock);
-  return count;
-}
-
-void shm__channel_probe(struct shm__channel *channel, u32 role) {
-  struct shm__space *space = channel->ring.space;
-  u32 tokens[PEERS_PROBED];
-  if (space->readonly) return;
-  u32 count = shm__channel_peers(channel, role, tokens, PEERS_PROBED);
-  for (u32 i = 0; i < count; i++) {
-    if (!shm__token_alive(space, tokens[i])) shm__reap(space, tokens[i]);
-  }
 }
 
 /* ---- waiting ------------------------------------------------------------------------------------------------------------ */
@@ -375,7 +177,7 @@ int shm__channel_look(struct shm__channel *channel) {
   if (closed(channel)) return SHM_CLOSED;
   if (ring->delivery == SHM_DELIVERY_ALL && shm_load_acquire(&ring->shared->tail) > at) return SHM_OK;
   if (shm_load_acquire(&ring->shared->stream) == SHM_STREAM_OPEN) return SHM_EMPTY;
-  return shm__ring_ready(ring, wanted(channel)) ? SHM_OK : SHM_END; /* invariant 2 */
+  return shm__ring_ready(ring, wanted(channel)) ? SHM_OK : SHM_END; /* invariant 1 */
 }
 
 /* Somebody waits for the room that we made. The fence is ours: a store to head or a cursor has none. */
@@ -556,24 +358,6 @@ int shm__channel_recv_view(struct shm__channel *channel, struct shm__message *me
   }
 }
 
-void shm__channel_unpin(struct shm__channel *channel, struct shm__ref block) {
-  struct shm__ring *ring = &channel->ring;
-  if (ring->delivery == SHM_DELIVERY_ONE) {
-    shm__block_free(ring->space, block);
-    return;
-  }
-  if (!channel->port || shm__ring_lock_producers(ring, shm__monotonic_ns() + RECOVER_PATIENCE_NS) != SHM_OK) return;
-  for (int pin = 0; pin < SHM_PINS; pin++) {
-    if (channel->port->pins[pin] != block.offset) continue;
-    channel->port->pins[pin] = 0;
-    /* Other ports, and other pins of ours on the same block, keep it. */
-    let_go(ring, block.offset, NULL, ring->space->token);
-    break;
-  }
-  shm__ring_retire(ring);
-  shm__unlock(&ring->shared->producer_lock);
-}
-
 int shm__channel_shutdown(struct shm__channel *channel, int immediate, u64 deadline_ns) {
   struct shm__ring *ring = &channel->ring;
   int status = shm__ring_lock_producers(ring, deadline_ns);
@@ -582,6 +366,6 @@ int shm__channel_shutdown(struct shm__channel *channel, int immediate, u64 deadl
   SHM_POINT("channel.shut");
   if (immediate) shm__ring_discard(ring, deadline_ns);
   shm__unlock(&ring->shared->producer_lock);
-  wake_all(ring);
+  shm__channel_wake(channel);
   return SHM_OK;
 }

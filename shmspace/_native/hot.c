@@ -181,42 +181,35 @@ static int take(Port *self, int64_t timeout_ns, PyObject **data, uint32_t *codec
   return status == SHM_OK && !*data ? -1000 : status;
 }
 
-static PyObject *port_recv(PyObject *object, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames) {
-  static const char *const names[] = {"timeout"};
-  Port *self = (Port *)object;
-  PyObject *slots[1] = {NULL}, *data;
+/* recv and read: the value of the next message, or its stored bytes. */
+static PyObject *receive(Port *self, PyObject *timeout, const char *what, int stored) {
+  PyObject *data;
   uint32_t codec;
-  if ((nargs || kwnames) && parse_arguments(args, nargs, kwnames, names, 0, 1, slots) != 0) return NULL;
-  int64_t timeout_ns = parse_timeout(self, slots[0]);
+  int64_t timeout_ns = parse_timeout(self, timeout);
   if (timeout_ns == -2) return NULL;
-  if (self->rest) {
+  if (self->rest && !stored) {
     data = self->rest;
     self->rest = NULL;
     return data;
   }
   for (;;) {
-    if (!is_open(self, "recv")) return NULL;
+    if (!is_open(self, what)) return NULL;
     int status = take(self, timeout_ns, &data, &codec);
-    if (status == SHM_OK) return decoded(self, codec, data);
-    if (status == -1000 || fail(self, status, "recv", timeout_ns) != 0) return NULL;
+    if (status == SHM_OK) return stored ? data : decoded(self, codec, data);
+    if (status == -1000 || fail(self, status, what, timeout_ns) != 0) return NULL;
   }
 }
 
-/* Stored bytes of the next message, whatever its codec, for read(): (bytes). */
-static PyObject *port_recv_stored(PyObject *object, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames) {
+static PyObject *port_recv(PyObject *object, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames) {
   static const char *const names[] = {"timeout"};
-  Port *self = (Port *)object;
-  PyObject *slots[1] = {NULL}, *data;
-  uint32_t codec;
-  if (parse_arguments(args, nargs, kwnames, names, 0, 1, slots) != 0) return NULL;
-  int64_t timeout_ns = parse_timeout(self, slots[0]);
-  if (timeout_ns == -2) return NULL;
-  for (;;) {
-    if (!is_open(self, "read")) return NULL;
-    int status = take(self, timeout_ns, &data, &codec);
-    if (status == SHM_OK) return data;
-    if (status == -1000 || fail(self, status, "read", timeout_ns) != 0) return NULL;
-  }
+  PyObject *slots[1] = {NULL};
+  if ((nargs || kwnames) && parse_arguments(args, nargs, kwnames, names, 0, 1, slots) != 0) return NULL;
+  return receive((Port *)object, slots[0], "recv", 0);
+}
+
+/* _recv_stored(timeout): for read(), whatever the codec. */
+static PyObject *port_recv_stored(PyObject *object, PyObject *const *args, Py_ssize_t nargs) {
+  return receive((Port *)object, nargs ? args[0] : NULL, "read", 1);
 }
 
 struct incoming_many {
@@ -484,13 +477,14 @@ static void port_dealloc(PyObject *object) {
   Py_DECREF(type);
 }
 
+
 #define FAST (METH_FASTCALL | METH_KEYWORDS)
 #define CALL(function) (PyCFunction)(void (*)(void))(function)
 static PyMethodDef port_methods[] = {
     {"_bind", port_bind, METH_VARARGS, NULL},
     {"_mark_closing", port_mark_closing, METH_NOARGS, NULL},
     {"_recv", CALL(port_recv), FAST, NULL},
-    {"_recv_stored", CALL(port_recv_stored), FAST, NULL},
+    {"_recv_stored", CALL(port_recv_stored), METH_FASTCALL, NULL},
     {"_recv_many", CALL(port_recv_many), FAST, NULL},
     {"_send", CALL(port_send), FAST, NULL},
     {"_send_stored", CALL(port_send_stored), METH_FASTCALL, NULL},

@@ -4,7 +4,8 @@ A structure may be deleted, and its memory used for something else, while a walk
 it. Three things tell: a linked block names the id that stands in the entry, the entry's hash is
 that of its name and of its chain, and `header.deletions` rises before memory is freed. A deletion
 may have been counted, and still be under way, when a walk begins; so damage is damage when two walks
-of a chain in a row meet it and the count was the same all the time.
+of a chain in a row meet it and the count was the same from the begin of the first to the end of the
+second: deletions come one at a time, and the second walk began when that one had freed its entry.
 
 Of a structure found, `life` is set to deleted before anything of it is freed: damage in one whose
 entry is alive afterwards is damage.
@@ -21,7 +22,7 @@ from .region import Block, Region
 from .tables import LAYOUT, Record, constant, fnv1a
 
 _Result = TypeVar("_Result")
-_TRIES = 100  # of a chain, which takes some 10 us an entry: deletions in this very chain, again and again
+_TRIES = 8  # to walk a chain, which takes some 10 us an entry
 
 KINDS = {
     value: name.removeprefix("SHM_KIND_").lower()
@@ -48,22 +49,28 @@ class Found(NamedTuple):
 def steadily(region: Region, walk: Callable[[], _Result]) -> _Result:
     """Give what `walk` gives, of a walk in which nothing was deleted if there is one; raise `Corrupted` for damage.
 
-    After `_TRIES` walks the last one counts.
+    After `_TRIES` walks the last that met no damage counts.
     """
+    results: list[_Result] = []
+    errors: list[Corrupted] = []
     damaged_at = -1
-    for left in reversed(range(_TRIES)):
+    for _ in range(_TRIES):
         before = region.header_now().word("deletions")
         try:
-            result = walk()
-        except Corrupted:
-            after = region.header_now().word("deletions")
-            if left == 0 or damaged_at == before == after:
-                raise
-            damaged_at = after
-        else:
-            if region.header_now().word("deletions") == before:
-                break
-    return result
+            results.append(walk())
+            is_damaged = False
+        except Corrupted as error:
+            errors.append(error)
+            is_damaged = True
+        is_steady = region.header_now().word("deletions") == before
+        if is_steady and not is_damaged:
+            break
+        if is_steady and damaged_at == before:
+            raise errors[-1]
+        damaged_at = before if is_steady else -1
+    if not results:
+        raise errors[-1]
+    return results[-1]
 
 
 def live_structures(region: Region) -> list[Found]:

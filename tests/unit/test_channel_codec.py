@@ -120,7 +120,6 @@ UNWELCOME = [
     Colour.RED,
     range(3),
     len,
-    threading.Lock(),
 ]
 
 
@@ -132,6 +131,11 @@ def test_auto_refuses_other_types_and_names_the_type_and_the_way_out(
         carry(space, "auto", value)
     assert type(value).__name__ in str(refusal.value)
     assert "pickle" in str(refusal.value)
+
+
+def test_auto_says_so_when_no_codec_takes_a_value(space: shmspace.Space) -> None:
+    with pytest.raises(shmspace.CodecError, match=r"_thread\.lock.*no codec would take it"):
+        carry(space, "auto", threading.Lock())
 
 
 @pytest.mark.parametrize("wrap", [lambda value: [value], lambda value: {"k": value}])
@@ -223,11 +227,13 @@ def test_where_others_may_write_the_opener_must_allow_pickle_too(
                 careful.channel("new", codec="pickle").reader()
         with shmspace.open(space_name, mode=mode, allow_pickle=True) as trusting:
             assert trusting.channel("c").recv(timeout=0) == {1, 2}
+        space.destroy()
 
 
 def test_where_others_may_only_read_pickle_needs_no_second_consent(space_name: str) -> None:
     with shmspace.open(space_name, size="1M", mode=0o644) as space:
         assert carry(space, "pickle", {1, 2}) == {1, 2}
+        space.destroy()
 
 
 def test_no_pickle_comes_out_of_a_channel_that_did_not_ask_for_it(space: shmspace.Space) -> None:

@@ -6,7 +6,6 @@ each reader gets exactly what the model says, each refusal is the model's, and t
 
 from __future__ import annotations
 
-import secrets
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -24,6 +23,7 @@ from hypothesis.stateful import (
 )
 
 import shmspace
+from tests.helpers.leftovers import unique_name
 
 messages = st.builds(
     lambda size, number: bytes([number]) * size,
@@ -76,7 +76,7 @@ class ChannelMachine(RuleBasedStateMachine):
         replay = min(replay, capacity)
         self.options: dict[str, Any] = {"capacity": capacity, "overflow": overflow}
         self.options |= {"replay": replay} if replay else {"delivery": delivery}
-        self.space = shmspace.open(f"machine-{secrets.token_hex(8)}", size="4M")
+        self.space = shmspace.open(unique_name("machine"), size="4M")
         self.count = 0
         self.pinned: dict[int, tuple[AbstractContextManager[memoryview], memoryview, bytes]] = {}
         self.start(

@@ -120,6 +120,7 @@ def test_the_mode_is_set_exactly_whatever_the_umask(space_name: str) -> None:
     try:
         with shmspace.open(space_name, size="1M", mode=0o664) as space:
             assert stat.S_IMODE(os.stat(space.path).st_mode) == 0o664
+            space.destroy()
     finally:
         os.umask(before)
 

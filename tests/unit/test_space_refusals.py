@@ -249,13 +249,15 @@ def test_a_region_more_open_than_the_mode_is_refused_for_root_too(space: shmspac
 
 
 def test_a_shared_region_needs_the_consent_of_whoever_opens_it(space_name: str) -> None:
-    with shmspace.open(space_name, size="1M", mode=0o660):
+    with shmspace.open(space_name, size="1M", mode=0o660) as space:
         with pytest.raises(shmspace.PermissionDenied):
             shmspace.open(space_name, mode=0o640)
         with shmspace.open(space_name, mode=0o660) as second:
             assert second.names() == []
+        space.destroy()
 
 
+@pytest.mark.root
 @needs_root
 def test_another_users_region_is_refused_for_root_too(space: shmspace.Space) -> None:
     os.chown(space.path, NOBODY, -1)
@@ -266,6 +268,7 @@ def test_another_users_region_is_refused_for_root_too(space: shmspace.Space) -> 
         os.chown(space.path, 0, -1)
 
 
+@pytest.mark.root
 @needs_root
 @pytest.mark.parametrize(
     ("mode", "options", "expected"),
@@ -282,10 +285,11 @@ def test_another_user_gets_what_both_sides_allow(
     space_name: str, mode: int, options: dict[str, Any], expected: str
 ) -> None:
     with (
-        shmspace.open(space_name, size="1M", mode=mode),
+        shmspace.open(space_name, size="1M", mode=mode) as space,
         Peer(open_as, NOBODY, space_name, options) as peer,
     ):
         assert peer.said() == expected
+        space.destroy()
 
 
 # Crowds
@@ -364,6 +368,7 @@ def small_mount(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(place)], check=True)
 
 
+@pytest.mark.root
 def test_a_full_machine_is_space_full_and_never_a_signal(small_mount: Path) -> None:
     """Says which mount, what is free and how to fix it; what was sent is still there."""
     (small_mount / "ballast").write_bytes(bytes(64 << 10))
@@ -376,6 +381,7 @@ def test_a_full_machine_is_space_full_and_never_a_signal(small_mount: Path) -> N
     shmspace.destroy("s", small_mount)
 
 
+@pytest.mark.root
 def test_a_machine_without_room_for_a_space_is_left_as_it_was(small_mount: Path) -> None:
     (small_mount / "ballast").write_bytes(bytes((1 << 20) - (8 << 10)))
     with pytest.raises(shmspace.SpaceFull) as refusal:

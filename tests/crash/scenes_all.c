@@ -1,0 +1,60 @@
+/* scenes_all.c: what is done with a channel whose messages go to every reader. */
+#include <stddef.h>
+
+#include "acts.h"
+
+enum { ALL = SHM_DELIVERY_ALL };
+
+static void view_and_unpin(struct world *world) {
+  shm_view view;
+  if (act_view(world, &view)) shm_channel_unpin(world->reader, &view);
+}
+
+/* The first message is pinned while it is retired, since everybody has read on: its block is then the pinner's. */
+static void view_and_read_on(struct world *world) {
+  shm_view view;
+  if (!act_view(world, &view)) return;
+  act_recv(world, 0);
+  shm_channel_unpin(world->reader, &view);
+}
+
+static void come_and_go(struct world *world) {
+  if (shm_channel_open_reader(world->channel, patience_ns(), &world->reader) != SHM_OK) return;
+  act_recv(world, 0);
+  shm_channel_free(world->reader);
+}
+
+static void go(struct world *world) { shm_channel_free(world->reader); }
+
+static void discard(struct world *world) { shm_channel_shutdown(world->channel, 1, patience_ns()); }
+
+/* What the survivor pinned must stay what it was until the survivor lets it go, whoever else pinned it. */
+static void first_is_intact(struct world *world) {
+  if (!world->view.block) return;
+  read_message(world, world->view.data, world->view.length_bytes);
+  shm_channel_unpin(world->second, &world->view);
+  world->view = (shm_view){0};
+}
+
+static const struct scene
+    all_send_small = {.name = "all_send_small", .delivery = ALL, .size_bytes = SMALL_BYTES, .sends = 1, .readers = 2, .act = send_one},
+    all_send_block = {.name = "all_send_block", .delivery = ALL, .size_bytes = BLOCK_BYTES, .sends = 1, .readers = 2, .act = send_one},
+    all_send_read = {.name = "all_send_read", .delivery = ALL, .size_bytes = BLOCK_BYTES, .sends = 1, .early = 1, .act = send_one},
+    all_replay = {.name = "all_replay", .delivery = ALL, .replay = 4, .size_bytes = SMALL_BYTES, .sends = 1, .early = 1, .act = send_one},
+    all_replay_block = {.name = "all_replay_block", .delivery = ALL, .replay = 4, .size_bytes = BLOCK_BYTES, .sends = 1, .early = 1, .act = send_one},
+    all_drop_small = {.name = "all_drop_small", .delivery = ALL, .overflow = SHM_OVERFLOW_OLDEST, .size_bytes = SMALL_BYTES, .sends = 1, .takes = 1, .readers = 2, .act = send_one},
+    all_drop_block = {.name = "all_drop_block", .delivery = ALL, .overflow = SHM_OVERFLOW_OLDEST, .size_bytes = BLOCK_BYTES, .sends = 1, .takes = 1, .readers = 2, .act = send_one},
+    all_recv_small = {.name = "all_recv_small", .delivery = ALL, .size_bytes = SMALL_BYTES, .ready = ready_reader, .act = recv_one},
+    all_recv_block = {.name = "all_recv_block", .delivery = ALL, .size_bytes = BLOCK_BYTES, .ready = ready_reader, .act = recv_one},
+    all_recv_last = {.name = "all_recv_last", .delivery = ALL, .size_bytes = BLOCK_BYTES, .early = 1, .ready = ready_reader, .act = recv_one},
+    all_view = {.name = "all_view", .delivery = ALL, .size_bytes = BLOCK_BYTES, .ready = ready_reader, .act = view_and_unpin},
+    all_view_last = {.name = "all_view_last", .delivery = ALL, .size_bytes = BLOCK_BYTES, .early = 1, .ready = ready_reader, .act = view_and_read_on},
+    all_two_pins = {.name = "all_two_pins", .delivery = ALL, .size_bytes = BLOCK_BYTES, .readers = 2, .early = 1, .pins = 1, .ready = ready_reader, .act = view_and_read_on, .after = first_is_intact},
+    all_reader = {.name = "all_reader", .delivery = ALL, .replay = 2, .size_bytes = BLOCK_BYTES, .act = come_and_go},
+    all_slow_reader = {.name = "all_slow_reader", .delivery = ALL, .size_bytes = BLOCK_BYTES, .early = 1, .ready = ready_reader, .act = go},
+    all_discard = {.name = "all_discard", .delivery = ALL, .size_bytes = BLOCK_BYTES, .takes = 99, .shuts = 1, .act = discard};
+
+const struct scene *const all_delivery_scenes[] = {
+    &all_send_small, &all_send_block, &all_send_read, &all_replay, &all_replay_block, &all_drop_small, &all_drop_block,
+    &all_recv_small, &all_recv_block, &all_recv_last, &all_view,   &all_view_last,    &all_two_pins,   &all_reader,
+    &all_slow_reader, &all_discard, NULL};
