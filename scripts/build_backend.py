@@ -20,7 +20,7 @@ from setuptools.command.sdist import sdist
 __all__ = ["backend"]
 
 _ROOT = Path(__file__).resolve().parent.parent
-_SOURCES = ("CHANGELOG.md", "csrc/**/*", "scripts/build_backend.py")
+_SOURCES = ("CHANGELOG.md", "csrc/**/*", "shmspace/_native/*.[ch]", "scripts/build_backend.py")
 
 
 class _Sdist(sdist):

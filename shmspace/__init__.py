@@ -22,7 +22,7 @@ from .space import Broadcast, Member, Problem, Space, SpaceStat, destroy, list_s
 
 __version__ = "0.1.0"
 
-__all__ = [  # noqa: PLE0604
+__all__ = [
     "Broadcast",
     "Channel",
     "ChannelStat",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import functools
 import time
 import weakref
 from collections.abc import Callable
@@ -164,7 +165,7 @@ class _SenderAio:
         while left:
             remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
             try:
-                done = await self._put(lambda: self._port.send_many(left, 0), remaining)
+                done = await self._put(functools.partial(self._port.send_many, left, 0), remaining)
             except Full:
                 if sent:
                     break
@@ -313,4 +314,4 @@ class ChannelAio(_SenderAio, _ReceiverAio):
         super().__init__(channel, -1)
 
     def _receiver(self) -> Any:
-        return self._port._receiver() or self._port
+        return self._port._receiver() if self._port._delivery == "all" else self._port

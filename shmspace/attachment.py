@@ -70,6 +70,7 @@ class Attachment:
 
     @property
     def path(self) -> str:
+        """The region file."""
         return _native.text(lib.shm_space_path(self.pointer))
 
     def release(self) -> None:
@@ -140,13 +141,11 @@ def attach(
     readonly: bool,
     timeout_ns: int,
 ) -> Attachment:
-    """Open a region, or join in the attachment that this process has; 0 for `size` and `members` adopts what is there."""
+    """Open a region, or join in the attachment that this process has; 0 for `size` and `members` adopts what is."""
     flags = _STRANGER | (_CREATE if create else 0) | (_READONLY if readonly else 0) | (_MODE_GIVEN if mode_given else 0)
     result = ffi.new("shm_space **")
     limit = NEVER if timeout_ns < 0 else _native.deadline(timeout_ns)
-    _native.check(
-        lib.shm_space_open(os.fsencode(directory), name.encode(), size, members, mode, flags, limit, result)
-    )
+    _native.check(lib.shm_space_open(os.fsencode(directory), name.encode(), size, members, mode, flags, limit, result))
     pointer = ffi.gc(result[0], lib.shm_space_free)
     facts = ffi.new("shm_space_facts *")
     lib.shm_space_stat(pointer, facts)

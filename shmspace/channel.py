@@ -190,7 +190,7 @@ class Reader(_Receiver):
         most = -1 if n is None else n
         if most == 0:
             return b""
-        data = self._next_bytes()
+        data: bytes = self._next_bytes()
         if most < 0 or len(data) <= most:
             return data
         self._rest = data[most:]
@@ -241,7 +241,7 @@ class Reader(_Receiver):
         return ReaderAio(self)
 
 
-class Channel(_Sender, Handle):
+class Channel(_Sender, _Receiver, Handle):
     """A channel; `Space.channel` gives it.
 
     `send` and `recv` work without opening a writer or reader: they end no stream. On a channel with ``delivery="all"``
@@ -301,7 +301,8 @@ class Channel(_Sender, Handle):
         address = int(ffi.cast("uintptr_t", pointer))
         refuses = self._overflow == "error"
         codec = self._codec
-        port._bind(address, codec.encode, codec.decode, timeout_ns, self._max_message, passes, refuses)
+        indirect = port is self and self._delivery == "all"
+        port._bind(address, codec.encode, codec.decode, timeout_ns, self._max_message, passes, refuses, indirect)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _unpickle, (self._space, self._name)
@@ -314,20 +315,9 @@ class Channel(_Sender, Handle):
         """Open a reader; its calls, `read`, `readinto` and iteration wait up to `timeout` seconds."""
         return Reader(self, options.timeout_ns(timeout))
 
-    def recv(self, timeout: float | None = None) -> Any:
-        """Take the next message and give its value; waits while there is none. Raises as `Reader.recv`."""
-        return (self._receiver() or self)._recv(timeout)
-
-    def recv_many(self, max_count: int, timeout: float | None = None) -> list[Any]:
-        """Take up to `max_count` values; waits for the first only. Raises as `Reader.recv_many`."""
-        return list((self._receiver() or self)._recv_many(max_count, timeout))
-
-    def _receiver(self) -> Reader | None:
-        """The reader that receives for this handle; None: it receives by itself."""
-        if self._delivery == "one":
-            if self._space.readonly:
-                raise self._exception(lib.SHM_READ_ONLY, "recv", 0)
-            return None
+    def _receiver(self) -> Reader:
+        """With delivery "all": the reader that receives for this handle."""
+        self._look_alive()
         if self._own_reader is None or self._own_reader.closed:
             with self._attaching:
                 if self._own_reader is None or self._own_reader.closed:

@@ -88,9 +88,9 @@ class PortHandle(_native.Port):  # type: ignore[misc]  # a native type
         if self._closed:
             return
         self._closed = True
+        self._mark_closing()  # first: what the children's end makes room for is not ours any more
         for child in list(self._children):
             child.close()
-        self._mark_closing()
         self._rest = None
         if self._epoch == lib.shm_fork_epoch() and self._pointers:
             lib.shm_channel_close(self._pointers[-1])
@@ -98,7 +98,9 @@ class PortHandle(_native.Port):  # type: ignore[misc]  # a native type
     def __enter__(self: _Self) -> _Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def __repr__(self) -> str:

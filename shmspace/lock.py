@@ -70,7 +70,9 @@ class NamedLock:
             ffi.release(lock)
             raise
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         lock, self._lock = self._lock, None
         self._attachment.locks_held.pop(self._name, None)
         if lock is not None:

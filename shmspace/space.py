@@ -95,7 +95,9 @@ class Space:
     child is a member of its own from its first use.
     """
 
-    def __init__(self, attachment: Attachment, name: str, directory: str, *, mode: int, allow_pickle: bool | None) -> None:
+    def __init__(
+        self, attachment: Attachment, name: str, directory: str, *, mode: int, allow_pickle: bool | None
+    ) -> None:
         self._attachment = attachment
         self._name = name
         self._directory = directory
@@ -135,7 +137,9 @@ class Space:
     def __enter__(self) -> Space:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def __repr__(self) -> str:
@@ -167,7 +171,9 @@ class Space:
             raise Closed(f"space {self._name!r} was closed in this process; open it again")
         pointer = self._attachment.ensure()
         if changing and self.readonly:
-            raise _native.error(lib.SHM_READ_ONLY, f"space {self._name!r} is open read-only; open it without readonly=True")
+            raise _native.error(
+                lib.SHM_READ_ONLY, f"space {self._name!r} is open read-only; open it without readonly=True"
+            )
         return pointer
 
     # looking
@@ -271,7 +277,7 @@ class Space:
         """Give the channel of that name, made if it is new.
 
         `capacity` messages may wait. `delivery`: ``"one"``, every message to exactly one reader, or ``"all"``, to every
-        reader that is open when it is sent. `replay` (implies ``"all"``): a reader first gets the last so many messages.
+        reader that is open when it is sent. `replay` (implies ``"all"``): a reader first gets the last so many.
         `overflow` when full: ``"wait"``, ``"error"`` (`Full`) or ``"oldest"`` (drop it). `max_message` bytes at most.
 
         Raises `OptionsMismatch` when it was made with another value of an option that is given, `SpaceFull`,
@@ -433,7 +439,9 @@ def _name_of(row: Any) -> str | bytes:
 
 
 def _unpickle(name: str, directory: str, readonly: bool, mode: int, allow_pickle: bool | None) -> Space:
-    return open(name, create=False, readonly=readonly, mode=DefaultInt(mode), directory=directory, allow_pickle=allow_pickle)
+    return open(
+        name, create=False, readonly=readonly, mode=DefaultInt(mode), directory=directory, allow_pickle=allow_pickle
+    )
 
 
 @atexit.register

@@ -59,7 +59,9 @@ class OutgoingView:
         self._view = memoryview(ffi.buffer(address, self._length)) if self._length else memoryview(bytearray())
         return self._view
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if kind is not None:
             self.drop()
             return
@@ -117,7 +119,7 @@ class IncomingView:
 
     def __enter__(self) -> memoryview:
         reader = self._reader
-        if reader._rest is not None:
+        if reader._rest is not None or reader._kept:
             self._view = memoryview(reader._next_bytes())
             return self._view
         limit = _native.deadline(self._timeout_ns)
@@ -144,7 +146,9 @@ class IncomingView:
         self._pinned = ffi.gc(native.data, _unpin(pointer, native, self._reader._space._attachment))
         return memoryview(ffi.buffer(self._pinned, native.length_bytes)).toreadonly()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         view, self._view = self._view, None
         pinned, self._pinned = self._pinned, None
         try:

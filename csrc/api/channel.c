@@ -338,13 +338,21 @@ int shm_channel_send_many(shm_channel *writer, const shm_piece *pieces, uint64_t
   return status;
 }
 
+/* On a read-only space: messages can be looked at, not taken; and the structure may go without our bit. */
+static int check_readable(shm_channel *reader) {
+  const struct shm__ring *ring = &reader->core.ring;
+  if (!ring->space->readonly) return SHM_OK;
+  if (ring->delivery == SHM_DELIVERY_ONE) return SHM_READ_ONLY;
+  return shm_channel_alive(reader) ? SHM_OK : SHM_CLOSED;
+}
+
 int shm_channel_recv(shm_channel *reader, void *buffer, uint64_t room_bytes, uint64_t *length_bytes, uint32_t *codec,
                      uint64_t deadline_ns) {
   struct shm__message message;
   int status = enter(reader);
   if (status != SHM_OK) return status;
-  if (reader->core.ring.space->readonly && !shm_channel_alive(reader)) status = SHM_CLOSED;
-  else status = shm__channel_recv(&reader->core, buffer, room_bytes, &message, deadline_ns);
+  status = check_readable(reader);
+  if (status == SHM_OK) status = shm__channel_recv(&reader->core, buffer, room_bytes, &message, deadline_ns);
   leave(reader);
   if (status == SHM_OK || status == SHM_SHORT) {
     *length_bytes = message.length_bytes;
@@ -358,7 +366,8 @@ int shm_channel_recv_many(shm_channel *reader, shm_small *messages, uint64_t cou
   int status = enter(reader);
   *done = 0;
   if (status != SHM_OK) return status;
-  status = shm__channel_recv_many(&reader->core, (struct shm__message *)messages, count, deadline_ns, done);
+  status = check_readable(reader);
+  if (status == SHM_OK) status = shm__channel_recv_many(&reader->core, (struct shm__message *)messages, count, deadline_ns, done);
   leave(reader);
   return status;
 }
@@ -402,7 +411,8 @@ int shm_channel_recv_view(shm_channel *reader, shm_view *view, uint64_t deadline
   const u8 *payload;
   int status = enter(reader);
   if (status != SHM_OK) return status;
-  status = shm__channel_recv_view(&reader->core, &message, &payload, deadline_ns);
+  status = check_readable(reader);
+  if (status == SHM_OK) status = shm__channel_recv_view(&reader->core, &message, &payload, deadline_ns);
   leave(reader);
   *view = (shm_view){0};
   if (status == SHM_OK && payload) {

@@ -152,6 +152,7 @@ int shm_space_delete(shm_space *space, uint32_t kind, const char *name, uint32_t
 }
 
 int64_t shm_space_check(shm_space *space, shm_problem *problems, uint64_t room) {
+  shm_space_reap_dead(space); /* what the dead left is no problem as long as it can be handed back */
   return (int64_t)shm__check(space, problems, room);
 }
 

@@ -287,8 +287,10 @@ int shm__attach(const char *directory, const char *name, const struct shm__wish 
 }
 
 int shm__attach_again(struct shm__space *space) {
-  if (space->readonly || space->epoch == shm__fork_epoch) return SHM_OK;
-  return join(space);
+  if (space->epoch == shm__fork_epoch) return SHM_OK;
+  if (!space->readonly) return join(space);
+  space->epoch = shm__fork_epoch;
+  return SHM_OK;
 }
 
 void shm__detach(struct shm__space *space) {

@@ -31,6 +31,8 @@
 #include "lock.h"
 #include "members.h"
 
+enum { RELEASE_PATIENCE_NS = 500000000 };
+
 static const struct shm__type *type_of(const struct shm__space *space, u32 kind) {
   for (u32 i = 0; space->types[i]; i++) {
     if (space->types[i]->kind == kind) return space->types[i];
@@ -48,7 +50,7 @@ static struct shm_entry *entry_at(const struct shm__space *space, u64 offset) {
 static u64 *bucket_of(const struct shm__space *space, u32 hash) { return &space->directory->bucket[hash % SHM_BUCKETS]; }
 
 static int name_is(const struct shm_entry *entry, u32 kind, u32 hash, const char *name, u32 name_length) {
-  return entry->kind == kind && entry->hash == hash && entry->name_length == name_length &&
+  return entry->kind == kind && entry->hash == hash && entry->name_length == name_length && name_length < SHM_NAME_BYTES &&
          memcmp(entry->name, name, name_length) == 0;
 }
 
@@ -161,7 +163,12 @@ static void bury_unused(struct shm__space *space, struct shm_entry *entry) {
 }
 
 void shm__directory_release(struct shm__space *space, struct shm__structure *structure) {
-  if (lock_directory(space, SHM__NEVER) != SHM_OK) return;
+  u64 deadline_ns = shm__monotonic_ns() + RELEASE_PATIENCE_NS;
+  int status;
+  do {
+    status = lock_directory(space, deadline_ns);
+  } while (status == SHM_INTERRUPTED);
+  if (status != SHM_OK) return; /* a stopped process has the lock: our bit goes when this member leaves */
   if (--structure->refs == 0) {
     struct shm_entry *entry = entry_at(space, structure->entry);
     for (struct shm__structure **link = &space->structures; *link; link = &(*link)->next) {
@@ -236,9 +243,16 @@ static void publish_entry(struct shm__space *space, struct shm__ref main, struct
 int shm__directory_open(struct shm__space *space, u32 kind, const char *name, u32 name_length,
                         const struct shm__maker *maker, u64 deadline_ns, struct shm__structure **structure) {
   struct shm__ref main = {0, 0}, own = {0, 0};
+  if (name_length == 0 || name_length >= SHM_NAME_BYTES) {
+    return shm__fail(SHM_INVALID, "a name of %u bytes; it must have 1 to %d", name_length, SHM_NAME_BYTES - 1);
+  }
   for (;;) {
     int status = lock_directory(space, deadline_ns);
-    if (status != SHM_OK) return status;
+    if (status != SHM_OK) {
+      shm__block_free(space, own);
+      shm__block_free(space, main);
+      return status;
+    }
     if (shm_load_acquire(&space->header->life) != SHM_LIFE_LIVE) status = SHM_CLOSED;
     struct shm_entry *entry = status == SHM_OK ? find_live(space, kind, name, name_length) : NULL;
     int made = !entry && own.offset != 0 && status == SHM_OK;

@@ -76,8 +76,10 @@ static inline u64 shm__offset_of(const struct shm__space *space, const void *poi
 
 static inline u32 shm__token_slot(u32 token) { return token & ((1u << SHM_SLOT_BITS) - 1); }
 
-/* Hold off close while a call that released the interpreter's lock is inside; SHM_CLOSED when closing has begun. */
+/* Hold off close while a call that released the interpreter's lock is inside; SHM_CLOSED when closing has begun,
+ * SHM_FORKED in a child that has not attached. */
 static inline int shm__enter(struct shm__space *space) {
+  if (space->epoch != shm__fork_epoch && !space->readonly) return SHM_FORKED;
   shm_add(&space->busy, 1);
   if (!shm_load_acquire(&space->closing)) return SHM_OK;
   shm_add(&space->busy, (u32)-1);

@@ -1,7 +1,7 @@
 """The boundary to the C core: the only package that knows cffi. Nothing above reaches around it.
 
-`ffi` and `lib` are cffi's; `Port` is the native base of channels, readers and writers (hot.c). Statuses become exceptions
-in one place, `error`.
+`ffi` and `lib` are cffi's; `Port` is the native base of channels, readers and writers (hot.c). Statuses become
+exceptions in one place, `error`.
 """
 
 from __future__ import annotations

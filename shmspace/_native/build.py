@@ -29,9 +29,10 @@ def declarations() -> str:
 
 
 def sources() -> list[str]:
-    """Every C file of the core, and hot.c, relative to the root of the tree."""
+    """Every C file of the core, and the hot methods, relative to the root of the tree."""
     files = [path for layer in LAYERS for path in sorted((CSRC / layer).glob("*.c"))]
-    return [str(path.relative_to(ROOT)) for path in [*files, Path(__file__).with_name("hot.c").resolve()]]
+    hot = sorted(Path(__file__).resolve().parent.glob("hot*.c"))
+    return [str(path.relative_to(ROOT)) for path in [*files, *hot]]
 
 
 def flags() -> list[str]:

@@ -197,19 +197,19 @@ __attribute__((unused)) static void run_workers(u32 count, void (*work)(u32 inde
 /* Nobody goes on before all count have come; *gate begins as 0 and can be passed again and again. */
 __attribute__((unused)) static void meet(u32 *gate, u32 count) {
   u32 came = shm_add(gate, 1), target = (came / count + 1) * count;
-  u64 deadline_ns = in_ns(LONG);
-  while (shm_load_acquire(gate) < target) {
+  u64 deadline_ns = in_ns(LONG), nap_ns = 20000;
+  for (; shm_load_acquire(gate) < target; nap_ns += nap_ns / 8) {
     if (shm_monotonic_ns() > deadline_ns) FAIL("waited for the others in vain");
-    shm_nap_ns(20000);
+    shm_nap_ns(nap_ns < 5 * MS ? nap_ns : 5 * MS);
   }
 }
 
 /* Wait until *word is at least value. */
 __attribute__((unused)) static void await(u32 *word, u32 value) {
-  u64 deadline_ns = in_ns(LONG);
-  while (shm_load_acquire(word) < value) {
+  u64 deadline_ns = in_ns(LONG), nap_ns = 20000;
+  for (; shm_load_acquire(word) < value; nap_ns += nap_ns / 8) {
     if (shm_monotonic_ns() > deadline_ns) FAIL("waited in vain for %u, have %u", value, shm_load_acquire(word));
-    shm_nap_ns(20000);
+    shm_nap_ns(nap_ns < 5 * MS ? nap_ns : 5 * MS);
   }
 }
 

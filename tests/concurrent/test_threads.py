@@ -124,7 +124,6 @@ def test_closing_ends_the_calls_of_all_threads(space: shmspace.Space, closing: s
 
 def test_closing_in_the_middle_of_traffic_is_told_to_every_thread(space_name: str) -> None:
     """However the close falls between the calls: a result or Closed, nothing else."""
-    seeded()
     for _ in range(20):
         space = shmspace.open(space_name, size="1M")
         channel = space.channel("c", capacity=2)

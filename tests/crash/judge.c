@@ -72,7 +72,7 @@ static uint64_t missing(struct world *world, const struct drained *found, const 
 }
 
 static void judge_books(struct world *world, const struct drained *found) {
-  const struct scene *scene = world->scene, *other = scene->other;
+  const struct scene *scene = world->scene, *other = other_scene(scene);
   const struct progress *victim = &world->progress[VICTIM], *second = &world->progress[OTHER];
   uint64_t waiting = scene->early ? 0 : world->start->waiting, passed = world->start->passed + world->start->waiting - waiting;
   struct segment segments[] = {

@@ -48,8 +48,8 @@ static const struct scene
     all_recv_block = {.name = "all_recv_block", .delivery = ALL, .size_bytes = BLOCK_BYTES, .ready = ready_reader, .act = recv_one},
     all_recv_last = {.name = "all_recv_last", .delivery = ALL, .size_bytes = BLOCK_BYTES, .early = 1, .ready = ready_reader, .act = recv_one},
     all_view = {.name = "all_view", .delivery = ALL, .size_bytes = BLOCK_BYTES, .ready = ready_reader, .act = view_and_unpin},
-    all_view_last = {.name = "all_view_last", .delivery = ALL, .size_bytes = BLOCK_BYTES, .early = 1, .ready = ready_reader, .act = view_and_read_on},
-    all_two_pins = {.name = "all_two_pins", .delivery = ALL, .size_bytes = BLOCK_BYTES, .readers = 2, .early = 1, .pins = 1, .ready = ready_reader, .act = view_and_read_on, .after = first_is_intact},
+    all_view_last = {.name = "all_view_last", .needs = WAITING_START, .delivery = ALL, .size_bytes = BLOCK_BYTES, .early = 1, .ready = ready_reader, .act = view_and_read_on},
+    all_two_pins = {.name = "all_two_pins", .needs = WAITING_START, .delivery = ALL, .size_bytes = BLOCK_BYTES, .readers = 2, .early = 1, .pins = 1, .ready = ready_reader, .act = view_and_read_on, .after = first_is_intact},
     all_reader = {.name = "all_reader", .delivery = ALL, .replay = 2, .size_bytes = BLOCK_BYTES, .act = come_and_go},
     all_slow_reader = {.name = "all_slow_reader", .delivery = ALL, .size_bytes = BLOCK_BYTES, .early = 1, .ready = ready_reader, .act = go},
     all_discard = {.name = "all_discard", .delivery = ALL, .size_bytes = BLOCK_BYTES, .takes = 99, .shuts = 1, .act = discard};

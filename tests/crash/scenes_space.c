@@ -34,8 +34,6 @@ static void hold_rich(struct world *world) {
   act_view(world, &view);
 }
 
-static void reap(struct world *world) { shm_space_reap_dead(world->space); }
-
 /* ---- structures ------------------------------------------------------------------------------------------------------- */
 static void make_fresh(struct world *world) {
   shm_channel *fresh;
@@ -177,21 +175,21 @@ static void space_can_be_replaced(struct world *world) {
 }
 
 static const struct scene
-    come_in = {.name = "attach", .size_bytes = BLOCK_BYTES, .unattached = 1, .act = come},
-    leave = {.name = "detach", .size_bytes = BLOCK_BYTES, .takes = 1, .locks = 1, .ready = ready_rich, .act = leave_rich},
-    hold_all = {.name = "hold_all", .size_bytes = BLOCK_BYTES, .takes = 1, .locks = 1, .ready = ready_rich, .act = hold_rich},
-    make = {.name = "make_channel", .size_bytes = BLOCK_BYTES, .act = make_fresh, .after = fresh_can_be_used},
-    delete_used = {.name = "delete_used", .size_bytes = BLOCK_BYTES, .deletes = 1, .act = delete_channel},
-    delete_unused = {.name = "delete_unused", .size_bytes = BLOCK_BYTES, .deletes = 1, .absent = 1, .act = delete_channel},
-    take_new = {.name = "lock_new", .size_bytes = SMALL_BYTES, .locks = 1, .act = lock_new},
-    take = {.name = "lock", .size_bytes = SMALL_BYTES, .locks = 1, .ready = ready_lock, .act = lock_once},
-    held = {.name = "lock_held", .size_bytes = SMALL_BYTES, .locks = 1, .ready = ready_lock, .act = hold},
-    told = {.name = "lock_told", .size_bytes = SMALL_BYTES, .locks = 1, .other_role = DIES_BEFORE, .other = &held,
+    come_in = {.name = "attach", .needs = ONE_START, .size_bytes = BLOCK_BYTES, .unattached = 1, .act = come},
+    leave = {.name = "detach", .needs = ONE_START, .size_bytes = BLOCK_BYTES, .takes = 1, .locks = 1, .ready = ready_rich, .act = leave_rich},
+    hold_all = {.name = "hold_all", .needs = ONE_START, .size_bytes = BLOCK_BYTES, .takes = 1, .locks = 1, .ready = ready_rich, .act = hold_rich},
+    make = {.name = "make_channel", .needs = ONE_START, .size_bytes = BLOCK_BYTES, .act = make_fresh, .after = fresh_can_be_used},
+    delete_used = {.name = "delete_used", .needs = ONE_START, .size_bytes = BLOCK_BYTES, .deletes = 1, .act = delete_channel},
+    delete_unused = {.name = "delete_unused", .needs = ONE_START, .size_bytes = BLOCK_BYTES, .deletes = 1, .absent = 1, .act = delete_channel},
+    take_new = {.name = "lock_new", .needs = ONE_START, .size_bytes = SMALL_BYTES, .locks = 1, .act = lock_new},
+    take = {.name = "lock", .needs = ONE_START, .size_bytes = SMALL_BYTES, .locks = 1, .ready = ready_lock, .act = lock_once},
+    held = {.name = "lock_held", .needs = ONE_START, .size_bytes = SMALL_BYTES, .locks = 1, .ready = ready_lock, .act = hold},
+    told = {.name = "lock_told", .needs = ONE_START, .size_bytes = SMALL_BYTES, .locks = 1, .other_role = DIES_BEFORE, .other = "lock_held",
             .ready = ready_lock, .act = lock_told},
-    huge = {.name = "huge", .size_bytes = SMALL_BYTES, .space_bytes = 2 << 20, .act = reserve_huge},
-    reclaim = {.name = "reclaim", .size_bytes = SMALL_BYTES, .ready = ready_full, .act = reserve_other_class, .after = memory_comes_back},
-    make_region = {.name = "make_space", .size_bytes = SMALL_BYTES, .act = make_space, .after = space_can_be_made},
-    destroy_region = {.name = "destroy_space", .size_bytes = SMALL_BYTES, .strange = 1, .act = destroy, .after = space_can_be_replaced};
+    huge = {.name = "huge", .needs = ONE_START, .size_bytes = SMALL_BYTES, .space_bytes = 2 << 20, .act = reserve_huge},
+    reclaim = {.name = "reclaim", .needs = ONE_START, .size_bytes = SMALL_BYTES, .ready = ready_full, .act = reserve_other_class, .after = memory_comes_back},
+    make_region = {.name = "make_space", .needs = ONE_START, .size_bytes = SMALL_BYTES, .act = make_space, .after = space_can_be_made},
+    destroy_region = {.name = "destroy_space", .needs = ONE_START, .size_bytes = SMALL_BYTES, .strange = 1, .act = destroy, .after = space_can_be_replaced};
 
 const struct scene *const space_scenes[] = {&come_in, &leave, &hold_all, &make, &delete_used, &delete_unused, &take_new, &take, &held,
                                             &told, &huge, &reclaim, &make_region, &destroy_region, NULL};

@@ -19,7 +19,8 @@
 
 enum { MEMBERS = 6, HANG_S = 60 };
 
-static const struct scene *const *const scene_lists[] = {channel_scenes, all_delivery_scenes, space_scenes, wait_scenes};
+static const struct scene *const *const scene_lists[] = {channel_scenes, all_delivery_scenes, space_scenes,
+                                                        wait_scenes,    reap_scenes};
 
 const struct scene *find_scene(const char *name) {
   for (size_t list = 0; list < sizeof scene_lists / sizeof scene_lists[0]; list++) {
@@ -30,6 +31,22 @@ const struct scene *find_scene(const char *name) {
   fprintf(stderr, "no scene %s\n", name);
   exit(2);
 }
+
+const struct start all_starts[] = {
+    {"empty", 4, 0, 0}, {"drained", 4, 7, 0}, {"half", 4, 0, 2}, {"full", 4, 0, 4}, {"odd", 3, 5, 3}, {"wrapped", 4, 7, 4}, {NULL, 0, 0, 0},
+};
+
+int fits(const struct scene *scene, const struct start *start) {
+  switch (scene->needs) {
+    case EMPTY_START: return start->waiting == 0;
+    case FULL_START: return start->waiting == start->capacity;
+    case WAITING_START: return start->waiting >= 2;
+    case ONE_START: return start[1].name == NULL;
+    default: return 1;
+  }
+}
+
+const struct scene *other_scene(const struct scene *scene) { return scene->other ? find_scene(scene->other) : NULL; }
 
 void blame(struct world *world, const char *format, ...) {
   if (world->failure[0]) return;
@@ -141,6 +158,7 @@ void make_world(struct world *world, const struct scene *scene, const struct sta
   world->view = (shm_view){0};
   world->failure[0] = 0;
   memset(world->progress, 0, ROLES * sizeof *world->progress);
+  world->passed->count = 0;
   memset(world->pids, 0, sizeof world->pids);
   alarm(HANG_S);
   if (open_space(world, 1) != SHM_OK) {
@@ -170,7 +188,16 @@ void unmake_world(struct world *world) {
 /* ---- dying --------------------------------------------------------------------------------------------------------------- */
 int stop_at_point;
 
-/* point.c raises SIGKILL; the programs are linked so that it comes here. */
+static struct passed *passed_by_me; /* set in the victim only */
+
+/* The programs are linked so that every passage of a point comes here, and what point.c raises (SIGKILL) below. */
+void __real_shm__point(const char *name);
+void __wrap_shm__point(const char *name);
+void __wrap_shm__point(const char *name) {
+  if (passed_by_me && passed_by_me->count < PASSED_MOST) passed_by_me->names[passed_by_me->count++] = name;
+  __real_shm__point(name);
+}
+
 int __wrap_raise(int signal_number);
 int __wrap_raise(int signal_number) {
   if (!stop_at_point) return kill(getpid(), signal_number);
@@ -207,6 +234,7 @@ static void play(struct world *world, enum role role, const struct scene *scene,
   if (point) shm__point_arm(point, passages);
   if (traced) ptrace(PTRACE_TRACEME, 0, NULL, NULL);
   kill(getpid(), SIGSTOP);
+  if (role == VICTIM && !traced) passed_by_me = world->passed;
   if (traced) mark_begin();
   scene->act(&mine);
   if (traced) mark_end();
@@ -271,7 +299,7 @@ void stage(struct world *world, const struct scene *scene, const struct start *s
   if (world->failure[0]) return;
   fork_actor(world, VICTIM, scene, point, passages, traced);
   if (scene->other_role != NO_OTHER) {
-    fork_actor(world, OTHER, scene->other, scene->other_point, scene->other_passages, 0);
+    fork_actor(world, OTHER, other_scene(scene), scene->other_point, scene->other_passages, 0);
   }
   preload(world);
   if (scene->absent) {
@@ -313,9 +341,12 @@ static void last_words(int signal_number) {
 }
 
 void set_up(struct world *world, const char *directory, const char *name) {
-  *world = (struct world){.directory = directory, .name = name};
-  world->progress = mmap(NULL, ROLES * sizeof *world->progress, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  if (world->progress == MAP_FAILED) exit(2);
+  struct {
+    struct progress progress[ROLES];
+    struct passed passed;
+  } *shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (shared == MAP_FAILED) exit(2);
+  *world = (struct world){.directory = directory, .name = name, .progress = shared->progress, .passed = &shared->passed};
   the_world = world;
   signal(SIGALRM, last_words);
   signal(SIGSEGV, last_words);

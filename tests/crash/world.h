@@ -29,11 +29,19 @@ enum {
 
 enum role { VICTIM, OTHER, SURVIVOR, ROLES };
 enum other_role { NO_OTHER, DIES_BEFORE, SLEEPS };
+enum needs { ANY_START, EMPTY_START, FULL_START, WAITING_START, ONE_START };
 
 /* Written by the victims, read by the survivor: outlives them. */
 struct progress {
   volatile uint64_t sent, taken, done, locked, blocked_ns;
   volatile int64_t status;
+};
+
+/* The points that a victim passed in its act. */
+enum { PASSED_MOST = 4096 };
+struct passed {
+  volatile uint64_t count;
+  const char *volatile names[PASSED_MOST];
 };
 
 struct world;
@@ -44,6 +52,7 @@ struct scene {
   uint64_t replay, size_bytes; /* size of the messages; MIXED_BYTES */
   uint64_t space_bytes;        /* 0: the least */
   uint64_t sends, takes;       /* most that act puts in and takes out */
+  enum needs needs;            /* the starts that make sense; ONE_START: the last one will do */
   int readers;                 /* all: readers that the survivor has, 1 if 0 */
   int shuts, deletes, locks;   /* act shuts the channel down, deletes it, works with the lock "l" */
   int absent;                  /* the survivor does not have the channel open when act begins */
@@ -52,7 +61,7 @@ struct scene {
   int strange;                 /* act leaves another space than it found: only after() judges */
   int unattached;              /* act begins before the victim is a member */
   enum other_role other_role;
-  const struct scene *other;   /* what the other one does */
+  const char *other;           /* the scene of which the other one does the act */
   const char *other_point;     /* where it dies; NULL: at the end of its act */
   unsigned other_passages;
   void (*before)(struct world *world);    /* survivor, first of all */
@@ -68,6 +77,9 @@ struct start {
   uint64_t capacity, passed, waiting;
 };
 
+extern const struct start all_starts[]; /* the last one has no name */
+int fits(const struct scene *scene, const struct start *start);
+
 struct world {
   const char *directory, *name;
   const struct scene *scene;
@@ -78,14 +90,16 @@ struct world {
   shm_lock *lock;
   shm_view view;
   struct progress *progress; /* of each role */
+  struct passed *passed;     /* by the victim */
   pid_t pids[ROLES]; /* of the living, 0 when they have ended */
   uint64_t baseline_bytes, longest_ns;
   char failure[512]; /* the first thing found wrong; "" while nothing is */
 };
 
-extern const struct scene *const all_scenes[]; /* NULL-terminated */
 const struct scene *find_scene(const char *name);
-extern const struct scene *const channel_scenes[], *const all_delivery_scenes[], *const space_scenes[], *const wait_scenes[];
+const struct scene *other_scene(const struct scene *scene); /* NULL: there is no other one */
+extern const struct scene *const channel_scenes[], *const all_delivery_scenes[], *const space_scenes[], *const wait_scenes[],
+    *const reap_scenes[];
 
 /* ---- what victims and survivors do ---------------------------------------------------------------------------------- */
 void blame(struct world *world, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -129,7 +143,7 @@ void abandon(struct world *world);    /* staging went wrong: end everybody */
 /* The verdict: work on, compare, clean up. reap_first: before anything else, or only at the end. */
 void judge(struct world *world, int reap_first);
 
-/* For tests of those who are slow, not dead: the next point stops the process instead of killing it. */
+/* For tests of those who are slow, not dead: the armed point stops the process instead of killing it. */
 extern int stop_at_point;
 
 /* The places between which the victim is single-stepped. */

@@ -137,7 +137,7 @@ def build(flavour: Flavour, paths: Sequence[Path], extra: Sequence[str] = ()) ->
     with _locked():
         objects = _built_all(name, flags, [*core, support], headers)
         library = [objects[path] for path in [*core, support]]
-        sources = _built_all(name, flags, list(paths), headers)
+        sources = _built_all(name, flags, list(dict.fromkeys(paths)), headers)
         return {path.stem: _linked(name, flags, path, [sources[path], *library]) for path in paths}
 
 

@@ -102,10 +102,18 @@ def fork_member(name: str, tell_ready: int, leave: int, tell_leave: int) -> int:
 
 
 def fill(talk: Connection, name: str, directory: str, size: str) -> None:
-    """Send until the machine or the space is full, take everything, send once more."""
-    received = sent = 0
-    text = ""
-    with shmspace.open(name, directory=directory, size=size) as space:
+    """Send until the machine or the space is full, take everything, send once more.
+
+    Says how many were sent, how many of them came back intact, the text of the refusal, and how
+    many problems there are. A machine too small for the space itself refuses the opening.
+    """
+    sent = received = 0
+    try:
+        space = shmspace.open(name, directory=directory, size=size)
+    except shmspace.SpaceFull as error:
+        talk.send((0, 0, str(error), 0))
+        return
+    with space:
         channel = space.channel("c", capacity=1000)
         try:
             while True:
@@ -114,8 +122,7 @@ def fill(talk: Connection, name: str, directory: str, size: str) -> None:
         except shmspace.SpaceFull as error:
             text = str(error)
         while channel.stat().waiting:
-            intact = channel.recv(timeout=0) == bytes([received % 251]) * 50_000
-            received += intact
+            received += channel.recv(timeout=0) == bytes([received % 251]) * 50_000
         channel.send(b"there is room again", timeout=0)
         talk.send((sent, received, text, len(space.check())))
 

@@ -15,16 +15,13 @@
  * Proved: when nothing moves any more, either nobody sleeps or nothing is left to take; and no sleeper is ever in the
  * queue unannounced but on its way to be woken (invariants 1 and 2 of wake.c).
  *
- * Mutants: NO_FENCE NO_RELOOK NO_COMPARE NO_ADVANCE NO_SECOND_WAKE; of -DLOOPS=1: FLAG_BEFORE_BIT MAP_BEFORE_FLAG.
+ * Mutants: NO_FENCE NO_RELOOK NO_COMPARE NO_SECOND_WAKE; of -DLOOPS=1: FLAG_BEFORE_BIT MAP_BEFORE_FLAG.
  */
 #ifndef LOOPS
 #define LOOPS 0
 #endif
 #define SLEEPERS 2
 #define WAKERS 2
-#ifndef EACH
-#define EACH 2 /* things that a waker publishes */
-#endif
 
 #define SLEEP 1  /* SHM_EVENT_SLEEPERS */
 #define BELLS 2  /* SHM_EVENT_BELLS */
@@ -53,7 +50,8 @@ inline futex_wait() {
     :: word == value -> asleep[me] = true
 #endif
     :: else
-    fi }
+    fi;
+    value = 0 }
 }
 
 /* The first of the queue, or the last: any of two. */
@@ -77,7 +75,7 @@ inline futex_wake(count) {
 #define LOOK(found) \
   atomic { \
     if \
-    :: things > 0 -> goto found \
+    :: things > 0 -> value = 0; goto found \
     :: else \
     fi }
 
@@ -85,29 +83,23 @@ proctype sleeper(byte me) {
   byte value;
 again:
   TAKE(again);
-  LOOK(again);
-nap:
+  if
+  :: true
+  :: goto leave /* the deadline has come */
+  fi;
   announce();
 #ifndef MUTANT_NO_RELOOK /* trusts the look before the announcement */
-  LOOK(retry);
+  LOOK(again);
 #endif
   futex_wait();
 end_asleep:
-  atomic { !asleep[me] -> value = 0 };
-  LOOK(again);
-  if
-  :: goto nap
-  :: true /* the deadline has come: one more look, then it leaves */
-  fi;
-  LOOK(again);
-  goto left;
-retry:
-  atomic { value = 0; goto again };
-left:
+  atomic { !asleep[me] -> goto again };
+leave:
   skip
 }
 
 proctype loop() {
+  byte value;
 again:
   TAKE(again);
 #ifdef MUTANT_FLAG_BEFORE_BIT
@@ -124,10 +116,9 @@ end_idle:
 }
 
 proctype waker(byte me) {
-  byte value, count, woken, left = EACH;
+  byte value, count, woken, left = (me == 0 && !LOOPS -> 2 : 1);
   do
-  :: left > 0 ->
-     atomic {
+  :: atomic { left > 0 -> /* publish, as the holder of a lock */
        if
        :: count = 1
        :: left > 1 -> count = 2
@@ -135,53 +126,54 @@ proctype waker(byte me) {
        left = left - count;
        buffered[me] = count };
 #ifndef MUTANT_NO_FENCE /* looks for sleepers while the publication may still be in the buffer */
-     buffered[me] == 0;
+     buffered[me] == 0; /* shm__unlock */
 #endif
-     atomic {
+     atomic { /* shm__event_notify */
        if
        :: word & (SLEEP | BELLS)
        :: else -> goto done
        fi };
-     value = word;
-     if
-     :: value & BELLS ->
+     atomic { /* shm__event_notify_slow */
+       value = word;
+       if
+       :: value & BELLS
+       :: else -> goto sleepers
+       fi };
+     /* ring_bells */
 #ifdef MUTANT_MAP_BEFORE_FLAG
-        d_step { rung = rung | bell_map; bell_map = false };
-        word = word & ~BELLS
+     d_step { rung = rung | bell_map; bell_map = false };
+     word = word & ~BELLS;
 #else
-        word = word & ~BELLS;
-        d_step { rung = rung | bell_map; bell_map = false }
+     word = word & ~BELLS;
+     d_step { rung = rung | bell_map; bell_map = false };
 #endif
-     :: else
-     fi;
-     if
-     :: value & SLEEP
-     :: else -> goto done
-     fi;
-#ifndef MUTANT_NO_ADVANCE /* wakes without advancing the word */
-     d_step { word = word + STEP; value = word; coming++ };
-#else
-     d_step { value = word; coming++ };
-#endif
-     futex_wake(count);
+sleepers:
      atomic {
        if
-       :: woken >= count -> goto last
+       :: value & SLEEP
+       :: else -> goto done
+       fi;
+       word = word + STEP;
+       value = word;
+       coming++ };
+     atomic {
+       futex_wake(count);
+       if
+       :: woken >= count -> coming--; goto done
        :: else
        fi };
      atomic {
        if
        :: word == value -> word = (value + STEP) & ~SLEEP
-       :: else -> goto last
+       :: else -> coming--; goto done
        fi };
-#ifndef MUTANT_NO_SECOND_WAKE /* whoever slept between the wake-up and clearing the flag sleeps on, unannounced */
+#ifndef MUTANT_NO_SECOND_WAKE /* who slept between the wake-up and clearing the flag sleeps on, unannounced */
      futex_wake(ALL);
 #endif
-last:
      coming--;
 done:
      atomic { value = 0; woken = 0; count = 0; buffered[me] == 0 }
-  :: else -> break
+  :: left == 0 -> break
   od
 }
 

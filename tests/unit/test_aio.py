@@ -200,8 +200,8 @@ def test_waiters_cost_neither_a_thread_nor_a_descriptor_each(space: shmspace.Spa
         many = await started(
             *(channel.aio.recv() for channel in channels for _ in range(SOME_WAITERS // 10))
         )
-        assert len(os.listdir("/proc/self/task")) == threads
-        assert len(os.listdir("/proc/self/fd")) == files
+        assert len(os.listdir("/proc/self/task")) <= threads
+        assert len(os.listdir("/proc/self/fd")) <= files
         for task in one + many:
             task.cancel()
         await asyncio.gather(*one, *many, return_exceptions=True)
