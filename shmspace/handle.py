@@ -28,6 +28,8 @@ class PortHandle(_native.Port):  # type: ignore[misc]  # a native type
     _kind = "handle"
     _space: Space
     _name: bytes
+    _rest: bytes | None
+    _kept: bool
 
     def _set_up(self, space: Space, name: bytes) -> None:
         self._space = space

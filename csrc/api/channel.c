@@ -32,8 +32,16 @@ static void leave(shm_channel *channel) {
 }
 
 /* ---- opening ------------------------------------------------------------------------------------------------------------ */
+#define CAPACITY_MOST (1ull << 40) /* messages; more fit into no space */
+
 static int make_ring(struct shm__space *space, u32 id, void *options, u64 deadline_ns, struct shm__ref *main) {
   const shm_channel_options *wanted = options;
+  if (wanted->capacity == 0 || wanted->capacity > CAPACITY_MOST || wanted->replay > wanted->capacity ||
+      wanted->delivery > SHM_DELIVERY_ALL || wanted->overflow > SHM_OVERFLOW_OLDEST) {
+    return shm__fail(SHM_INVALID, "no channel can have capacity=%llu, replay=%llu, delivery %u and overflow %u",
+                     (unsigned long long)wanted->capacity, (unsigned long long)wanted->replay, wanted->delivery,
+                     wanted->overflow);
+  }
   struct shm__ring_options made = {.capacity = wanted->capacity,
                                    .replay = wanted->replay,
                                    .max_message_bytes = wanted->max_message_bytes,
@@ -122,12 +130,7 @@ static int open_port(shm_channel *parent, u32 role, u64 deadline_ns, shm_channel
     if (shm_channel_alive(parent) == 0) status = SHM_CLOSED;
     else if (!parent->core.ring.space->readonly) status = shm__channel_open_port(&made->core, role, deadline_ns);
     else if (role == SHM_PORT_WRITER || parent->core.ring.delivery == SHM_DELIVERY_ONE) status = SHM_READ_ONLY;
-    else made->core.cursor = shm__ring_oldest(&made->core.ring, 0);
-  }
-  if (status == SHM_OK && parent->core.ring.space->readonly) {
-    u64 tail = shm_load_acquire(&made->core.ring.shared->tail), replay = made->core.ring.replay;
-    u64 from = tail > replay ? tail - replay : 0;
-    if (made->core.cursor < from) made->core.cursor = from;
+    else made->core.cursor = shm__channel_first(&made->core);
   }
   leave(parent);
   if (status != SHM_OK) {

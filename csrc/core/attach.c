@@ -27,6 +27,8 @@
 #include "recover.h"
 #include "region.h"
 
+enum { LEAVE_PATIENCE_NS = 1000000000 };
+
 u32 shm__fork_epoch = 1;
 
 /* ---- all spaces of this process, for fork ----------------------------------------------------------------------------- */
@@ -300,7 +302,8 @@ void shm__detach(struct shm__space *space) {
     shm__directory_wake_own(space);
     shm__nap_ns(200000);
   }
-  shm__reap(space, space->token);
+  u64 deadline_ns = shm__monotonic_ns() + LEAVE_PATIENCE_NS;
+  while (shm__reap(space, space->token) == SHM_INTERRUPTED && shm__monotonic_ns() < deadline_ns) continue;
   shm__member_leave(space);
   shm__file_close(space->member_fd);
   space->member_fd = -1;

@@ -30,6 +30,8 @@ u32 shm__usable_cpus(void) {
   return (u32)CPU_COUNT(&set);
 }
 
+void shm__yield(void) { sched_yield(); }
+
 void shm__nap_ns(u64 nap_ns) {
   struct timespec nap = {.tv_sec = (time_t)(nap_ns / 1000000000ull), .tv_nsec = (long)(nap_ns % 1000000000ull)};
   nanosleep(&nap, NULL);

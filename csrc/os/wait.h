@@ -15,6 +15,9 @@ u32 shm__futex_wake(u32 *word, u32 count);
 /* CPUs that this thread may run on: 1 makes spinning pointless. */
 u32 shm__usable_cpus(void);
 
+/* Let another thread that is ready have this CPU; returns at once if there is none. */
+void shm__yield(void);
+
 /* Let others run for a moment. */
 void shm__nap_ns(u64 nap_ns);
 

@@ -30,7 +30,9 @@ enum {
   SPIN_PAYS_NS = 30000,
   NEAR_ROUNDS = 16,
   NEAR_TIMES = 16,
-  HANG_BACK_ROUNDS = 64
+  HANG_BACK_ROUNDS = 64,
+  YIELD_AFTER = 128,
+  YIELD_EVERY = 64
 };
 
 static int closed(const struct shm__channel *channel) {
@@ -61,19 +63,22 @@ static int spin(struct shm__channel *channel, int (*look)(struct shm__channel *)
     int status = look(channel);
     if (status != SHM_EMPTY) {
       channel->near = round < NEAR_ROUNDS ? channel->near + 1 : 0;
+      if (round > YIELD_AFTER) shm_store_relaxed(&channel->spin, round / 2); /* it needed our CPU: rather sleep */
       return status;
     }
     shm_pause();
+    if (round > YIELD_AFTER && round % YIELD_EVERY == 0) shm__yield(); /* the other side may want this very CPU */
   }
   channel->near = 0;
   return SHM_EMPTY;
 }
 
-/* How long to spin next time: all the way when this wait turned out short, ever less when it was long. */
+/* How long to spin next time: more when this wait turned out short, ever less when it was long. */
 static void learn(struct shm__channel *channel, u64 waited_ns) {
   u32 rounds = shm_load_relaxed(&channel->spin);
-  rounds = waited_ns < SPIN_PAYS_NS ? SPIN_MOST : (rounds ? rounds : SPIN_MOST) / 2;
-  shm_store_relaxed(&channel->spin, (u32)shm_max(rounds, SPIN_LEAST));
+  if (rounds == 0) rounds = SPIN_MOST;
+  rounds = waited_ns < SPIN_PAYS_NS ? rounds * 2 : rounds / 2;
+  shm_store_relaxed(&channel->spin, (u32)shm_min(shm_max(rounds, SPIN_LEAST), SPIN_MOST));
 }
 
 /* Wait until look says something else than SHM_EMPTY. SHM_OK: look again. SHM_EMPTY: the deadline has come.

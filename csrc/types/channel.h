@@ -23,6 +23,9 @@ extern const struct shm__type shm__channel_type;
 int shm__channel_open_port(struct shm__channel *channel, u32 role, u64 deadline_ns);
 void shm__channel_close_port(struct shm__channel *channel);
 
+/* Number of the first message that a reader opened now gets. */
+u64 shm__channel_first(struct shm__channel *channel);
+
 /* Write messages[0..count) in order; *done are in. A message whose block is set owns it until it is in.
  * SHM_OK: all are in. Else why the next one is not: SHM_FULL, SHM_CLOSED, SHM_BUSY, SHM_TIMEOUT, SHM_INTERRUPTED. */
 int shm__channel_send(struct shm__channel *channel, const struct shm__message *messages, u64 count, u64 deadline_ns,

@@ -35,7 +35,8 @@ static void wake_all(struct shm__ring *ring) {
 }
 
 /* ---- ports ------------------------------------------------------------------------------------------------------------ */
-static u64 first_cursor(struct shm__ring *ring) {
+u64 shm__channel_first(struct shm__channel *channel) {
+  struct shm__ring *ring = &channel->ring;
   u64 tail = shm_load_acquire(&ring->shared->tail);
   u64 cursor = tail - shm_min(tail, ring->replay);
   return shm_max(cursor, shm_load_acquire(&ring->shared->floor));
@@ -58,7 +59,7 @@ int shm__channel_open_port(struct shm__channel *channel, u32 role, u64 deadline_
     return status;
   }
   if (role == SHM_PORT_READER) {
-    port->cursor = first_cursor(ring);
+    port->cursor = shm__channel_first(channel);
     shared->seen_head = ring->delivery == SHM_DELIVERY_ALL ? shm_min(shared->seen_head, port->cursor) : shared->seen_head;
   }
   port->next = shared->ports;
@@ -124,10 +125,20 @@ static void remove_port(struct shm__ring *ring, u64 offset) {
   shm__block_free(ring->space, ref);
 }
 
+/* The producer lock, for what no signal may stop; a stopped process that has it may. */
+static int lock_to_end(struct shm__ring *ring) {
+  u64 deadline_ns = shm__monotonic_ns() + RECOVER_PATIENCE_NS;
+  int status;
+  do {
+    status = shm__ring_lock_producers(ring, deadline_ns);
+  } while (status == SHM_INTERRUPTED);
+  return status;
+}
+
 void shm__channel_close_port(struct shm__channel *channel) {
   struct shm__ring *ring = &channel->ring;
   if (!channel->port) return;
-  if (shm__ring_lock_producers(ring, shm__monotonic_ns() + RECOVER_PATIENCE_NS) == SHM_OK) {
+  if (lock_to_end(ring) == SHM_OK) {
     remove_port(ring, channel->port_ref.offset);
     shm__ring_retire(ring);
     shm__unlock(&ring->shared->producer_lock);
@@ -148,7 +159,7 @@ static int recover(struct shm__space *space, u64 main, u32 dead) {
   if (shm__lock_inherit(space, &ring.shared->producer_lock, dead)) {
     shm__ring_repair_producers(&ring);
   } else {
-    status = shm__ring_lock_producers(&ring, shm__monotonic_ns() + RECOVER_PATIENCE_NS);
+    status = lock_to_end(&ring);
     if (status != SHM_OK) return status;
   }
   u64 at = ring.shared->ports, left = space->size_bytes / sizeof(struct shm_port);
@@ -221,7 +232,7 @@ void shm__channel_unpin(struct shm__channel *channel, struct shm__ref block) {
     shm__block_free(ring->space, block);
     return;
   }
-  if (!channel->port || shm__ring_lock_producers(ring, shm__monotonic_ns() + RECOVER_PATIENCE_NS) != SHM_OK) return;
+  if (!channel->port || lock_to_end(ring) != SHM_OK) return;
   for (int pin = 0; pin < SHM_PINS; pin++) {
     if (channel->port->pins[pin] != block.offset) continue;
     channel->port->pins[pin] = 0;

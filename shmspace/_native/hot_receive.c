@@ -149,23 +149,26 @@ static int try_recv_many(Port *self, void *context, uint64_t deadline_ns) {
   return shm_channel_recv_many(self->handle, in->messages, in->count, deadline_ns, &in->done);
 }
 
-static int append_message(PyObject *list, uint32_t codec, PyObject *data) {
-  if (!data) return -1;
+/* Messages on their way to the user are bytes, or (number, bytes) if they are to be decoded. Steals data. */
+static int append_message(PyObject *list, uint32_t codec, PyObject *data, int *coded) {
+  if (codec == 0 || !data) return hot_append(list, data);
+  *coded = 1;
   int status = hot_append(list, Py_BuildValue("kO", (unsigned long)codec, data));
   Py_DECREF(data);
   return status;
 }
 
-/* Take up to count messages into list, as (number, bytes); the first with timeout_ns, the others at once. A status. */
-static int take_many(Port *self, PyObject *list, Py_ssize_t count, int64_t timeout_ns) {
+/* Take up to count messages into list; the first with timeout_ns, the others at once. A status. */
+static int take_many(Port *self, PyObject *list, Py_ssize_t count, int64_t timeout_ns, int *coded) {
   shm_small messages[BATCH];
   PyObject *data;
   uint32_t codec;
-  while (PyList_Size(list) < count && take_kept(self, &data, &codec)) {
-    if (append_message(list, codec, data) != 0) return RAISED;
+  Py_ssize_t have = PyList_Size(list);
+  for (; have < count && take_kept(self, &data, &codec); have++) {
+    if (append_message(list, codec, data, coded) != 0) return RAISED;
   }
-  while (PyList_Size(list) < count) {
-    Py_ssize_t have = PyList_Size(list), left = count - have;
+  while (have < count) {
+    Py_ssize_t left = count - have;
     struct incoming_many in = {messages, (uint64_t)(left < BATCH ? left : BATCH), 0};
     int status = try_recv_many(self, &in, 0);
     if ((status == SHM_EMPTY || status == SHM_BUSY) && have == 0) {
@@ -173,62 +176,72 @@ static int take_many(Port *self, PyObject *list, Py_ssize_t count, int64_t timeo
     }
     if (status == SHM_SHORT) { /* a long one: by itself */
       status = take(self, have ? 0 : timeout_ns, &data, &codec);
-      if (status == SHM_OK && append_message(list, codec, data) != 0) return RAISED;
+      if (status == SHM_OK && append_message(list, codec, data, coded) != 0) return RAISED;
+      have += status == SHM_OK;
       if (status == SHM_OK) continue;
     }
     if (status != SHM_OK) return status == RAISED || have == 0 ? status : SHM_OK;
     for (uint64_t i = 0; i < in.done; i++) {
       data = PyBytes_FromStringAndSize((const char *)messages[i].data, (Py_ssize_t)messages[i].length_bytes);
-      if (append_message(list, messages[i].codec, data) != 0) return RAISED;
+      if (append_message(list, messages[i].codec, data, coded) != 0) return RAISED;
     }
+    have += (Py_ssize_t)in.done;
   }
   return SHM_OK;
 }
 
-/* Decode a list of (number, bytes) in place. If that is interrupted all are kept, in order. */
-static int decode_all(Port *self, PyObject *list) {
-  PyObject *taken = PyList_GetSlice(list, 0, PyList_Size(list));
-  for (Py_ssize_t i = 0; taken && i < PyList_Size(taken); i++) {
-    PyObject *pair = PyList_GetItem(taken, i);
-    PyObject *value = decoded(self, (uint32_t)PyLong_AsUnsignedLong(PyTuple_GetItem(pair, 0)), PyTuple_GetItem(pair, 1));
-    if (!value || PyList_SetItem(list, i, value) != 0) break;
+/* Keep all messages of a list, in order; the exception stays set. */
+static void keep_all(Port *self, PyObject *list) {
+  PyObject *type, *value, *trace;
+  PyErr_Fetch(&type, &value, &trace);
+  for (Py_ssize_t i = 0; i < PyList_Size(list); i++) {
+    PyObject *item = PyList_GetItem(list, i);
+    if (PyBytes_Check(item)) PyList_SetItem(list, i, Py_BuildValue("kO", 0ul, item));
+  }
+  if (!self->kept) self->kept = PyList_New(0);
+  if (self->kept) PyList_SetSlice(self->kept, 0, 0, list);
+  PyErr_Restore(type, value, trace);
+}
+
+/* The values of the messages in list, a new list; all are kept if a signal handler raises. */
+static PyObject *delivered_all(Port *self, PyObject *list, int coded) {
+  PyObject *values = coded ? PyList_GetSlice(list, 0, PyList_Size(list)) : list;
+  if (!coded) Py_INCREF(values);
+  for (Py_ssize_t i = 0; coded && values && i < PyList_Size(values); i++) {
+    PyObject *item = PyList_GetItem(list, i);
+    if (PyBytes_Check(item)) continue;
+    uint32_t codec = (uint32_t)PyLong_AsUnsignedLong(PyTuple_GetItem(item, 0));
+    PyObject *value = decoded(self, codec, PyTuple_GetItem(item, 1));
+    if (!value || PyList_SetItem(values, i, value) != 0) break;
   }
   if (!PyErr_Occurred()) PyErr_CheckSignals();
-  int failed = !taken || PyErr_Occurred();
-  if (failed && taken && !PyErr_ExceptionMatches(PyExc_Exception)) {
-    PyObject *type, *value, *trace;
-    PyErr_Fetch(&type, &value, &trace);
-    if (!self->kept) self->kept = PyList_New(0);
-    if (self->kept) PyList_SetSlice(self->kept, 0, 0, taken);
-    PyErr_Restore(type, value, trace);
-  }
-  Py_XDECREF(taken);
-  return failed ? -1 : 0;
+  if (!PyErr_Occurred()) return values;
+  if (!PyErr_ExceptionMatches(PyExc_Exception)) keep_all(self, list);
+  Py_XDECREF(values);
+  return NULL;
 }
 
 static PyObject *receive_many(Port *self, Py_ssize_t count, PyObject *timeout) {
   int64_t timeout_ns = hot_timeout(timeout, self->timeout_ns);
-  PyObject *list = timeout_ns == -2 ? NULL : PyList_New(0), *first = NULL;
+  PyObject *list = timeout_ns == -2 ? NULL : PyList_New(0), *values = NULL, *first = self->rest;
+  int status = RAISED, coded = 0;
   if (!list) return NULL;
-  if (self->rest) {
-    first = self->rest;
+  while (hot_is_open(self, "recv_many")) {
+    status = take_many(self, list, count - (first != NULL), first ? 0 : timeout_ns, &coded);
+    if (status == RAISED) break;
+    if (status == SHM_OK || first) {
+      values = delivered_all(self, list, coded);
+      break;
+    }
+    if (hot_fail(self, status, "recv_many", timeout_ns) != 0) break;
+  }
+  if (status == RAISED && PyList_Size(list) > 0) keep_all(self, list);
+  if (values && first && PyList_Insert(values, 0, first) == 0) {
+    Py_DECREF(first);
     self->rest = NULL;
   }
-  for (;;) {
-    int status = hot_is_open(self, "recv_many") ? SHM_OK : RAISED;
-    if (status == SHM_OK) status = take_many(self, list, count - (first != NULL), first ? 0 : timeout_ns);
-    if (status == SHM_OK || (first && status != RAISED)) break;
-    if (status == RAISED || hot_fail(self, status, "recv_many", timeout_ns) != 0) goto failed;
-  }
-  if (decode_all(self, list) != 0) goto failed;
-  if (first && PyList_Insert(list, 0, first) != 0) goto failed;
-  Py_XDECREF(first);
-  return list;
-failed:
-  Py_XDECREF(self->rest);
-  self->rest = first;
   Py_DECREF(list);
-  return NULL;
+  return values;
 }
 
 PyObject *port_recv_many(PyObject *object, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames) {

@@ -67,7 +67,7 @@ def steadily(region: Region, walk: Callable[[], _Result]) -> _Result:
             break
         if is_steady and damaged_at == before:
             raise errors[-1]
-        damaged_at = before if is_steady else -1
+        damaged_at = before
     if not results:
         raise errors[-1]
     return results[-1]

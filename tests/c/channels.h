@@ -2,6 +2,7 @@
 #ifndef SHM_TEST_CHANNELS_H
 #define SHM_TEST_CHANNELS_H
 
+#include "../../csrc/core/directory.h"
 #include "harness.h"
 
 static inline shm_channel *open_channel(shm_space *space, const char *name, shm_channel_options options) {
@@ -27,6 +28,15 @@ static inline shm_channel *open_writer(shm_channel *channel) {
 
 static inline void delete_channel(shm_space *space, const char *name) {
   OK(shm_space_delete(space, SHM_KIND_CHANNEL, name, (u32)strlen(name), in_ns(LONG)));
+}
+
+/* Its bytes. */
+static inline struct shm_ring *ring_of(shm_space *space, const char *name) {
+  const struct shm_entry *entry = shm__directory_look(space, SHM_KIND_CHANNEL, name, (u32)strlen(name));
+  CHECK(entry);
+  struct shm_ring *ring = shm__at(space, entry->main, sizeof *ring, 16);
+  CHECK(ring);
+  return ring;
 }
 
 static inline shm_channel_facts channel_facts(shm_channel *channel) {

@@ -105,8 +105,8 @@ static void judge_newcomer(struct world *world) {
     if (!follows) blame(world, "replayed message %llu does not follow", (unsigned long long)found.ids[i]);
   }
   uint64_t sure = world->start->passed + world->start->waiting + world->progress[VICTIM].sent;
-  uint64_t least = sure < world->scene->replay ? sure : world->scene->replay;
-  if (!world->scene->shuts && (found.lost || found.count < least || found.count > world->scene->replay)) {
+  uint64_t most = replay_of(world), least = sure < most ? sure : most;
+  if (!world->scene->shuts && (found.lost || found.count < least || found.count > most)) {
     blame(world, "a new reader got %llu messages, %llu at least expected, and has lost %llu", (unsigned long long)found.count,
           (unsigned long long)least, (unsigned long long)found.lost);
   }

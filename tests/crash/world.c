@@ -88,10 +88,14 @@ uint64_t read_message(struct world *world, const uint8_t *bytes, uint64_t size_b
 }
 
 /* ---- the space ---------------------------------------------------------------------------------------------------------- */
+uint64_t replay_of(const struct world *world) {
+  return world->scene->replay < world->start->capacity ? world->scene->replay : world->start->capacity;
+}
+
 int open_channel(struct world *world, const char *name, int create, shm_channel **channel) {
   const struct scene *scene = world->scene;
   shm_channel_options options = {.capacity = world->start->capacity,
-                                 .replay = scene->replay,
+                                 .replay = replay_of(world),
                                  .max_message_bytes = 1 << 20,
                                  .delivery = scene->delivery,
                                  .overflow = scene->overflow,
@@ -135,17 +139,22 @@ static void pin_numbered(struct world *world, shm_channel *reader, uint64_t id) 
   }
 }
 
-void preload(struct world *world) {
-  const struct start *start = world->start;
-  for (uint64_t id = 1; id <= start->passed + start->waiting; id++) {
+/* What goes through before the victim comes. */
+static void warm_up(struct world *world) {
+  for (uint64_t id = 1; id <= world->start->passed; id++) {
     send_numbered(world, id);
-    if (id > start->passed) continue;
     recv_numbered(world, world->reader ? world->reader : world->channel, id);
     if (world->second) recv_numbered(world, world->second, id);
   }
-  for (uint64_t id = start->passed + 1; world->scene->early && id <= start->passed + start->waiting; id++) {
+}
+
+/* What waits when the victim acts. */
+static void load(struct world *world) {
+  uint64_t first = world->start->passed + 1, last = world->start->passed + world->start->waiting;
+  for (uint64_t id = first; id <= last; id++) send_numbered(world, id);
+  for (uint64_t id = first; world->scene->early && id <= last; id++) {
     recv_numbered(world, world->reader, id);
-    if (world->scene->pins && id == start->passed + 1) pin_numbered(world, world->second, id);
+    if (world->scene->pins && id == first) pin_numbered(world, world->second, id);
     else if (world->second) recv_numbered(world, world->second, id);
   }
 }
@@ -296,12 +305,13 @@ void await_asleep(struct world *world, enum role role) {
 void stage(struct world *world, const struct scene *scene, const struct start *start, const char *point,
            unsigned passages, int traced) {
   make_world(world, scene, start);
+  if (!world->failure[0]) warm_up(world);
   if (world->failure[0]) return;
   fork_actor(world, VICTIM, scene, point, passages, traced);
   if (scene->other_role != NO_OTHER) {
     fork_actor(world, OTHER, other_scene(scene), scene->other_point, scene->other_passages, 0);
   }
-  preload(world);
+  load(world);
   if (scene->absent) {
     shm_channel_free(world->channel);
     world->channel = NULL;
@@ -331,7 +341,7 @@ static void last_words(int signal_number) {
   const struct world *world = the_world;
   int length = snprintf(text, sizeof text, "FAIL %s/%s: the survivor itself %s (signal %d)\n",
                         world->scene ? world->scene->name : "?", world->start ? world->start->name : "?",
-                        signal_number == SIGALRM ? "hangs" : "crashed", signal_number);
+                        signal_number == SIGALRM ? "hangs" : "ended", signal_number);
   if (write(1, text, (size_t)length) < 0) _exit(4);
   for (int role = 0; role < ROLES; role++) {
     if (world->pids[role] > 0) kill(world->pids[role], SIGKILL);
@@ -351,4 +361,5 @@ void set_up(struct world *world, const char *directory, const char *name) {
   signal(SIGALRM, last_words);
   signal(SIGSEGV, last_words);
   signal(SIGBUS, last_words);
+  signal(SIGTERM, last_words);
 }

@@ -2,7 +2,7 @@
  *
  * A scene says what is there, what the victim does (`act`, in which it dies), and what must hold afterwards. The program
  * itself is the survivor. It forks the victim, which attaches, gets ready and stops; the survivor then puts messages
- * into the channel and lets it go on. After the death `judge` works with what is left and compares.
+ * into the channel and lets the victim go on. After the death `judge` works with what is left and compares.
  *
  * Messages carry their id and a pattern. Ids: 1, 2, ... those of the survivor before the death; MINE(who) + 1, ... those
  * of a victim; AFTER + 1, ... those of the survivor after it.
@@ -104,6 +104,7 @@ extern const struct scene *const channel_scenes[], *const all_delivery_scenes[],
 /* ---- what victims and survivors do ---------------------------------------------------------------------------------- */
 void blame(struct world *world, const char *format, ...) __attribute__((format(printf, 2, 3)));
 uint64_t patience_ns(void); /* the deadline of a call that must not hang */
+uint64_t replay_of(const struct world *world);
 uint64_t size_of_message(const struct scene *scene, uint64_t id);
 void fill_message(uint8_t *bytes, uint64_t id, uint64_t size_bytes);
 uint64_t read_message(struct world *world, const uint8_t *bytes, uint64_t size_bytes); /* its id; blames torn ones */
@@ -123,7 +124,6 @@ void attach(struct world *world); /* the victim's own membership, and the channe
 /* ---- staging ----------------------------------------------------------------------------------------------------------- */
 void set_up(struct world *world, const char *directory, const char *name); /* once per program */
 void make_world(struct world *world, const struct scene *scene, const struct start *start);
-void preload(struct world *world);
 void unmake_world(struct world *world);
 
 /* A process of its own that gets ready and stops; go_on lets it act. With a point it dies there. */

@@ -143,9 +143,10 @@ def closing_in_the_child_closes_nothing_of_the_parent(space: shmspace.Space) -> 
 
 
 def the_parents_lock_is_not_the_childs(space: shmspace.Space) -> None:
-    with space.lock("l") as held:
+    lock = space.lock("l")
+    with lock:
         assert in_child(lambda: refused(lambda: take(space, 0))) == "Locked"
-        in_child(lambda: refused(lambda: held.__exit__(None, None, None)))
+        in_child(lambda: refused(lambda: lock.__exit__(None, None, None)))
         assert refused(lambda: Call(take, space, 0).result()) == "Locked"
     assert take(space, 0) is False
 

@@ -13,8 +13,10 @@ import pytest
 
 from shmspace import errors
 from shmspace.layout import SpaceInfo, StructureInfo, dump, read_space, read_spaces
-from shmspace.layout.directory import steadily
-from shmspace.layout.region import opened_region
+from shmspace.layout.channel import channel_stat
+from shmspace.layout.directory import Found, live_structures, of_structure, steadily
+from shmspace.layout.region import Region, opened_region
+from shmspace.layout.tables import Record
 from tests.helpers.region_bytes import CLASSES, PAGE_WORDS, PAGES, POOL, STRUCTS, C, RegionBytes, size_of
 
 NAME = "jobs"
@@ -34,6 +36,13 @@ def read(directory: Path, region: RegionBytes) -> SpaceInfo:
 def stat(directory: Path, region: RegionBytes) -> dict[str, int]:
     (structure,) = read(directory, region).structures
     return structure.stat
+
+
+def overwrite(path: Path, place: int, data: bytes) -> None:
+    """What another process does meanwhile."""
+    with path.open("r+b") as file:
+        file.seek(place)
+        file.write(data)
 
 
 # ---- the directory
@@ -154,9 +163,7 @@ def test_a_walk_that_a_deletion_spoiled_is_begun_again(tmp_path: Path, region: R
         walks += 1
         if walks > 3:
             return "whole"
-        with path.open("r+b") as file:
-            file.seek(STRUCTS["shm_header"]["deletions"]["offset"])
-            file.write(struct.pack("<Q", walks))
+        overwrite(path, STRUCTS["shm_header"]["deletions"]["offset"], struct.pack("<Q", walks))
         raise errors.Corrupted("half")
 
     with opened_region(NAME, tmp_path) as opened:
@@ -176,6 +183,58 @@ def test_a_walk_that_met_the_end_of_an_earlier_deletion_is_begun_again(tmp_path:
 
     with opened_region(NAME, tmp_path) as opened:
         assert steadily(opened, walk) == "whole"
+
+
+def test_a_walk_in_which_nothing_was_deleted_is_preferred(tmp_path: Path, region: RegionBytes) -> None:
+    path = region.write(tmp_path, NAME)
+    results = iter(["before a deletion", "after it"])
+
+    def walk() -> str:
+        overwrite(path, STRUCTS["shm_header"]["deletions"]["offset"], struct.pack("<Q", 1))
+        return next(results)
+
+    with opened_region(NAME, tmp_path) as opened:
+        assert steadily(opened, walk) == "after it"
+
+
+@pytest.mark.parametrize(("life", "is_gone"), [("SHM_LIFE_DELETED", True), ("SHM_LIFE_LIVE", False)])
+def test_damage_in_a_structure_that_is_deleted_by_then_is_none(
+    tmp_path: Path, region: RegionBytes, life: str, is_gone: bool
+) -> None:
+    entry, _ = region.add_channel(b"a")
+    path = region.write(tmp_path, NAME)
+
+    def look(_region: Region, _found: Found) -> int:
+        overwrite(path, entry + STRUCTS["shm_entry"]["life"]["offset"], struct.pack("<I", C[life]))
+        raise errors.Corrupted("half freed")
+
+    with opened_region(NAME, tmp_path) as opened:
+        (found,) = live_structures(opened)
+        if is_gone:
+            assert of_structure(opened, found, look) is None
+        else:
+            with pytest.raises(errors.Corrupted):
+                of_structure(opened, found, look)
+
+
+def test_a_block_that_changes_hands_while_it_is_copied_is_refused(
+    tmp_path: Path, region: RegionBytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry, _ = region.add_channel(b"a")
+    path = region.write(tmp_path, NAME)
+    with opened_region(NAME, tmp_path) as opened:
+        record = opened.record
+
+        def record_and_reuse(name: str, offset: int, what: str) -> Record:
+            copy = record(name, offset, what)
+            if name == "shm_entry":
+                word = C["SHM_BLOCK_LINKED"] << 60 | 2 << 32 | 1
+                overwrite(path, entry - C["SHM_BLOCK_HEADER_BYTES"], struct.pack("<Q", word))
+            return copy
+
+        monkeypatch.setattr(opened, "record", record_and_reuse)
+        with pytest.raises(errors.Corrupted, match="changed hands"):
+            opened.block("shm_entry", entry, "the entry")
 
 
 # ---- channels
@@ -254,6 +313,27 @@ def test_a_slot_that_is_being_written_again_is_not_summed(tmp_path: Path, region
         region.send(ring, b"xx")
     region.put("shm_slot", region.slot(ring, 1), seq=6)
     assert stat(tmp_path, region)["nbytes"] == 4
+
+
+def test_a_slot_that_is_written_again_while_it_is_read_is_not_summed(
+    tmp_path: Path, region: RegionBytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, ring = region.add_channel(b"a", slots=4)
+    for _ in range(3):
+        region.send(ring, b"xx")
+    path = region.write(tmp_path, NAME)
+    with opened_region(NAME, tmp_path) as opened:
+        (found,) = live_structures(opened)
+        read_bytes = opened.read
+
+        def read_and_write(offset: int, length: int, what: str) -> bytes:
+            copy = read_bytes(offset, length, what)
+            if offset == region.slot(ring, 0):
+                overwrite(path, region.slot(ring, 1), struct.pack("<Q", 6))
+            return copy
+
+        monkeypatch.setattr(opened, "read", read_and_write)
+        assert channel_stat(opened, found)["nbytes"] == 4
 
 
 @pytest.mark.parametrize(

@@ -328,7 +328,7 @@ def test_a_cancelled_send_has_sent_nothing(space: shmspace.Space) -> None:
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
-        return channel.recv_many(5)
+        return list(channel.recv_many(5))
 
     assert asyncio.run(main()) == ["there"]
 
