@@ -36,13 +36,10 @@ def sources() -> list[str]:
 
 
 def flags() -> list[str]:
-    """Compiler flags; SHMSPACE_WERROR=1 makes warnings errors, SHMSPACE_POINTS=1 builds the named points in."""
     chosen = ["-std=gnu11", "-O2", "-fvisibility=hidden", "-Wall", "-Wextra"]
     if os.environ.get("SHMSPACE_WERROR") == "1":
         # cffi's generated code compares in ways that -Wextra dislikes
         chosen += ["-Werror", "-Wno-sign-compare", "-Wno-unused-parameter"]
-    if os.environ.get("SHMSPACE_POINTS") == "1":
-        chosen.append("-DSHM_POINTS")
     return chosen
 
 

@@ -2,7 +2,8 @@
  *
  * A program is started as "program MODE DIRECTORY NAME": it may make one space, DIRECTORY/shmspace.NAME, and destroys it.
  * MODE says what its workers are: processes, or threads of one process that open the space once each. Exit status 0 is a
- * pass; everything else says where and why. Chance comes from SHMSPACE_SEED, which a failure prints.
+ * pass, SKIPPED says that it cannot run here, everything else where and why it failed. Chance comes from SHMSPACE_SEED,
+ * which a failure prints.
  */
 #ifndef SHM_TEST_HARNESS_H
 #define SHM_TEST_HARNESS_H

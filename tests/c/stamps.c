@@ -30,7 +30,10 @@ static int compare(const void *a, const void *b) {
 static void take_turns(shm_space *space, u32 index) {
   for (u32 n = index; n < TURNS; n += WORKERS) {
     u64 deadline_ns = in_ns(LONG);
-    while (shm_load_acquire(turn) != n) CHECK(shm_monotonic_ns() < deadline_ns);
+    while (shm_load_acquire(turn) != n) {
+      CHECK(shm_monotonic_ns() < deadline_ns);
+      shm_nap_ns(1000);
+    }
     stamps[n] = shm_space_stamp(space);
     if (n) CHECK(stamps[n] > stamps[n - 1]);
     shm_add(turn, 1);

@@ -69,7 +69,7 @@ _WARNINGS = ("-std=gnu11", "-Wall", "-Wextra", "-Werror", "-DSHM_POINTS", "-pthr
 _WRAPS = ("-Wl,--wrap=shm__map", "-Wl,--wrap=shm__unmap")
 
 ENVIRONMENT = {
-    "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:exitcode=99:allow_user_segv_handler=1:handle_segv=0",
+    "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:exitcode=99",
     "UBSAN_OPTIONS": "print_stacktrace=1:exitcode=99",
     "TSAN_OPTIONS": "exitcode=99:second_deadlock_stack=1",
 }

@@ -200,3 +200,10 @@ class RegionBytes:
 
 def boot_id() -> bytes:
     return bytes.fromhex(Path("/proc/sys/kernel/random/boot_id").read_text().strip().replace("-", ""))
+
+
+def overwrite(path: Path, place: int, data: bytes) -> None:
+    """Change bytes of a region file, as another process may at any time."""
+    with path.open("r+b") as file:
+        file.seek(place)
+        file.write(data)

@@ -141,17 +141,20 @@ again:
        LOCK(producer_lock, room);
        repair_producers();
 room:
-       if
-       :: atomic { tail - head < CAPACITY -> n = tail }
-       :: atomic { tail - head >= CAPACITY -> producer_lock = 0; waiting = waiting | 1 << me };
-end_full: atomic {
+       atomic {
+         if
+         :: tail - head < CAPACITY -> n = tail; goto fill
+         :: else -> producer_lock = 0; waiting = waiting | 1 << me
+         fi };
+end_full:
+       atomic {
 #ifdef MUTANT_ROOM_UNSIGNED /* one who died before moving tail makes head pass it: no room, it seems */
-            tail >= head && tail - head < CAPACITY -> waiting = waiting & ~(1 << me); goto again
+         tail >= head && tail - head < CAPACITY -> waiting = waiting & ~(1 << me); goto again
 #else
-            tail - head < CAPACITY -> waiting = waiting & ~(1 << me); goto again
+         tail - head < CAPACITY -> waiting = waiting & ~(1 << me); goto again
 #endif
-          }
-       fi;
+       };
+fill:
        SLOT(n).block = mine;
        SLOT(n).gen = mine_gen;
 #ifdef MUTANT_SEQ_BEFORE_LINK
