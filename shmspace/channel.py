@@ -128,7 +128,7 @@ class Writer(_Sender):
     def reserve(self, nbytes: int, timeout: float | None = None) -> OutgoingView:
         """Give a context manager with a writable view of `nbytes` in shared memory, sent without a copy on exit.
 
-        An exception in the block drops it. It holds up nobody: its place in the order is that of its exit, which waits
+        What is in it at first is anything. An exception in the block drops it. It holds up nobody: its place in the order is that of its exit, which waits
         for room up to `timeout`.
 
         >>> import shmspace

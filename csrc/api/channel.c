@@ -32,6 +32,8 @@ static void leave(shm_channel *channel) {
 }
 
 /* ---- opening ------------------------------------------------------------------------------------------------------------ */
+enum { SLICE_NS = 100000000 };
+
 #define CAPACITY_MOST (1ull << 40) /* messages; more fit into no space */
 
 static int make_ring(struct shm__space *space, u32 id, void *options, u64 deadline_ns, struct shm__ref *main) {
@@ -172,13 +174,40 @@ void shm_channel_free(shm_channel *channel) {
   free(channel);
 }
 
+struct search {
+  const shm_channel *channel;
+  int found;
+};
+
+static int is_it(const struct shm__space *space, const struct shm_entry *entry, void *context) {
+  struct search *search = context;
+  const struct shm__ring *ring = &search->channel->core.ring;
+  search->found = entry->kind == SHM_KIND_CHANNEL && entry->id == ring->id && entry->main == shm__offset_of(space, ring->shared);
+  return search->found;
+}
+
+/* Without our bit in the directory: is the structure still the one that we opened? Something was deleted since. */
+static int still_there(shm_channel *channel) {
+  struct shm__space *space = channel->core.ring.space;
+  u64 deletions = shm_load_acquire(&space->header->deletions); /* SYNC directory.deletions */
+  while (deletions != shm_load_relaxed(&channel->core.deletions)) {
+    struct search search = {channel, 0};
+    int found = shm__directory_walk(space, is_it, &search) == SHM_OK && search.found;
+    u64 now = shm_load_acquire(&space->header->deletions);
+    if (!found && now == deletions) return 0; /* else the chain may have changed under our feet */
+    if (found) shm_store_relaxed(&channel->core.deletions, deletions); /* relaxed: of this process only, a hint */
+    deletions = now;
+  }
+  return 1;
+}
+
 int shm_channel_alive(shm_channel *channel) {
   struct shm__space *space = channel->core.ring.space;
   if (shm_load_acquire(&channel->core.ring.shared->life) != SHM_LIFE_LIVE || shm_load_acquire(&space->header->life) != SHM_LIFE_LIVE ||
       shm_load_acquire(&channel->core.closing)) {
     return 0;
   }
-  return !space->readonly || shm_load_acquire(&space->header->deletions) == channel->core.deletions;
+  return !space->readonly || still_there(channel);
 }
 
 /* ---- looking ------------------------------------------------------------------------------------------------------------ */
@@ -189,7 +218,7 @@ void shm_channel_get_options(shm_channel *channel, shm_channel_options *options)
   memcpy(options->codec, ring->shared->codec, sizeof options->codec - 1);
 }
 
-static void sum_ports(struct shm__ring *ring, u64 *received) {
+SHM_NO_TSAN static void sum_ports(struct shm__ring *ring, u64 *received) {
   u64 left = ring->space->size_bytes / sizeof(struct shm_port);
   for (u64 at = shm_load_acquire(&ring->shared->ports); at && left-- > 0;) {
     struct shm_port *port = shm__ring_port(ring, at);
@@ -224,7 +253,7 @@ int shm_channel_stat(shm_channel *channel, shm_channel_facts *facts) {
   return SHM_OK;
 }
 
-uint64_t shm_channel_lost(shm_channel *channel) { return channel->core.lost; }
+uint64_t shm_channel_lost(shm_channel *channel) { return shm_load_relaxed(&channel->core.lost); }
 
 uint32_t shm_channel_peers(shm_channel *channel, int writers, uint32_t *tokens, uint32_t room) {
   if (enter(channel) != SHM_OK) return 0;
@@ -294,7 +323,7 @@ static int prepare(struct shm__channel *channel, const void *data, u64 length_by
   message->codec = codec;
   message->block = (struct shm__ref){0, 0};
   if (length_bytes <= SHM_INLINE_BYTES) {
-    memcpy(message->data, data, length_bytes);
+    if (length_bytes) memcpy(message->data, data, length_bytes);
     return SHM_OK;
   }
   int status = alloc_payload(channel, length_bytes, deadline_ns, &message->block);
@@ -349,13 +378,34 @@ static int check_readable(shm_channel *reader) {
   return shm_channel_alive(reader) ? SHM_OK : SHM_CLOSED;
 }
 
+/* On a read-only space: what was found counts only if the structure was there all the while. */
+static int confirm(shm_channel *reader, int status) {
+  if (!reader->core.ring.space->readonly) return status;
+  shm_fence_acquire(); /* SYNC directory.deletions: the copy is done before they are looked at again */
+  return shm_channel_alive(reader) ? status : SHM_CLOSED;
+}
+
+/* And nobody tells a sleeper that it has gone: he looks now and then. */
+static u64 slice_end(const shm_channel *reader, u64 deadline_ns) {
+  if (!reader->core.ring.space->readonly || deadline_ns <= SHM__SPIN) return deadline_ns;
+  u64 end_ns = shm__monotonic_ns() + SLICE_NS;
+  return end_ns < deadline_ns ? end_ns : deadline_ns;
+}
+
+static int has_time(const shm_channel *reader, u64 deadline_ns) {
+  return reader->core.ring.space->readonly && deadline_ns > SHM__SPIN && shm__monotonic_ns() < deadline_ns;
+}
+
 int shm_channel_recv(shm_channel *reader, void *buffer, uint64_t room_bytes, uint64_t *length_bytes, uint32_t *codec,
                      uint64_t deadline_ns) {
   struct shm__message message;
   int status = enter(reader);
   if (status != SHM_OK) return status;
-  status = check_readable(reader);
-  if (status == SHM_OK) status = shm__channel_recv(&reader->core, buffer, room_bytes, &message, deadline_ns);
+  do {
+    status = check_readable(reader);
+    if (status != SHM_OK) break;
+    status = confirm(reader, shm__channel_recv(&reader->core, buffer, room_bytes, &message, slice_end(reader, deadline_ns)));
+  } while (status == SHM_EMPTY && has_time(reader, deadline_ns));
   leave(reader);
   if (status == SHM_OK || status == SHM_SHORT) {
     *length_bytes = message.length_bytes;
@@ -369,8 +419,13 @@ int shm_channel_recv_many(shm_channel *reader, shm_small *messages, uint64_t cou
   int status = enter(reader);
   *done = 0;
   if (status != SHM_OK) return status;
-  status = check_readable(reader);
-  if (status == SHM_OK) status = shm__channel_recv_many(&reader->core, (struct shm__message *)messages, count, deadline_ns, done);
+  do {
+    status = check_readable(reader);
+    if (status != SHM_OK) break;
+    u64 end_ns = slice_end(reader, deadline_ns);
+    status = confirm(reader, shm__channel_recv_many(&reader->core, (struct shm__message *)messages, count, end_ns, done));
+  } while (status == SHM_EMPTY && has_time(reader, deadline_ns));
+  if (status == SHM_CLOSED) *done = 0;
   leave(reader);
   return status;
 }
@@ -385,7 +440,6 @@ int shm_channel_reserve(shm_channel *writer, uint64_t length_bytes, uint64_t dea
   if (status == SHM_OK) {
     *view = (shm_view){.length_bytes = length_bytes, .block = ref.offset, .block_gen = ref.gen,
                        .data = shm__block_payload(writer->core.ring.space, ref, length_bytes)};
-    memset(view->data, 0, length_bytes); /* never show what somebody else wrote there before */
   }
   leave(writer);
   return status;
@@ -411,11 +465,14 @@ void shm_channel_abort(shm_channel *writer, const shm_view *view) {
 
 int shm_channel_recv_view(shm_channel *reader, shm_view *view, uint64_t deadline_ns) {
   struct shm__message message;
-  const u8 *payload;
+  const u8 *payload = NULL;
   int status = enter(reader);
   if (status != SHM_OK) return status;
-  status = check_readable(reader);
-  if (status == SHM_OK) status = shm__channel_recv_view(&reader->core, &message, &payload, deadline_ns);
+  do {
+    status = check_readable(reader);
+    if (status != SHM_OK) break;
+    status = confirm(reader, shm__channel_recv_view(&reader->core, &message, &payload, slice_end(reader, deadline_ns)));
+  } while (status == SHM_EMPTY && has_time(reader, deadline_ns));
   leave(reader);
   *view = (shm_view){0};
   if (status == SHM_OK && payload) {

@@ -56,7 +56,7 @@ int shm_space_destroy(const char *directory, const char *name) { return shm__des
 int shm_space_retired(shm_space *space) { return shm_load_acquire(&space->header->life) != SHM_LIFE_LIVE; }
 const char *shm_space_path(shm_space *space) { return space->path; }
 uint32_t shm_space_token(shm_space *space) { return space->token; }
-uint64_t shm_space_stamp(shm_space *space) { return shm__stamp(space); }
+uint64_t shm_space_stamp(shm_space *space) { return space->readonly ? 0 : shm__stamp(space); }
 void shm_space_reap_dead(shm_space *space) {
   if (!space->readonly) shm__reap_dead(space);
 }
@@ -87,6 +87,16 @@ void shm_space_stat(shm_space *space, shm_space_facts *facts) {
   shm__directory_walk(space, count_entry, &facts->structures);
 }
 
+/* The row may be changing hands: who looks at the token again finds out. */
+SHM_NO_TSAN static void copy_member(const struct shm_member *member, u32 token, shm_member_facts *row) {
+  *row = (shm_member_facts){.token = token, .pid = member->pid, .uid = member->uid, .since_ns = member->since_ns,
+                            .pid_namespace = member->pid_namespace};
+  shm_copy_racing(row->command, member->command, sizeof row->command - 1);
+  shm_copy_racing(row->wait_structure, member->wait_structure, sizeof row->wait_structure);
+  shm_copy_racing(row->wait_what, member->wait_what, sizeof row->wait_what);
+  shm_copy_racing(row->wait_since_ns, member->wait_since_ns, sizeof row->wait_since_ns);
+}
+
 uint32_t shm_space_members(shm_space *space, shm_member_facts *facts, uint32_t room) {
   u32 count = 0;
   for (u32 slot = 0; slot < space->member_count; slot++) {
@@ -95,12 +105,7 @@ uint32_t shm_space_members(shm_space *space, shm_member_facts *facts, uint32_t r
     const struct shm_member *member = &space->members[slot];
     if (count < room) {
       shm_member_facts *row = &facts[count];
-      *row = (shm_member_facts){.token = token, .pid = member->pid, .uid = member->uid, .since_ns = member->since_ns,
-                                .pid_namespace = member->pid_namespace};
-      memcpy(row->command, member->command, sizeof row->command - 1);
-      memcpy(row->wait_structure, member->wait_structure, sizeof row->wait_structure);
-      memcpy(row->wait_what, member->wait_what, sizeof row->wait_what);
-      memcpy(row->wait_since_ns, member->wait_since_ns, sizeof row->wait_since_ns);
+      copy_member(member, token, row);
       row->alive = (u32)shm__token_alive(space, token);
       if (shm__slot_token(space, slot) != token) continue; /* left while we looked */
     }
@@ -158,6 +163,10 @@ int64_t shm_space_check(shm_space *space, shm_problem *problems, uint64_t room) 
 
 /* ---- the bell of an event loop -------------------------------------------------------------------------------------------- */
 uint32_t shm_bell_wait(shm_space *space, uint32_t seen, uint64_t nap_ns) {
+  if (space->readonly) { /* it has no bell */
+    shm__nap_ns(nap_ns);
+    return seen;
+  }
   struct shm_member *member = &space->members[space->slot];
   shm_store_relaxed(&member->bell_armed, 1);
   shm_fence_full(); /* SYNC wake: the ringer adds, fences, looks at bell_armed */
@@ -165,7 +174,9 @@ uint32_t shm_bell_wait(shm_space *space, uint32_t seen, uint64_t nap_ns) {
   return shm_load_acquire(&member->bell);
 }
 
-void shm_bell_ring_self(shm_space *space) { shm__member_ring(space, space->slot); }
+void shm_bell_ring_self(shm_space *space) {
+  if (!space->readonly) shm__member_ring(space, space->slot);
+}
 
 /* ---- named locks ------------------------------------------------------------------------------------------------------------ */
 struct shm_lock {

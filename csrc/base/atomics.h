@@ -45,13 +45,23 @@ static inline void shm_pause(void) {
 /* Copy bytes that another process may be overwriting. The caller validates a sequence word afterwards and throws the
  * copy away when it changed, so a torn copy is harmless; thread sanitizers cannot know that. */
 #if defined(__SANITIZE_THREAD__)
-#define SHM_NO_TSAN __attribute__((no_sanitize("thread"), noinline))
+#define SHM_TSAN
 #elif defined(__has_feature)
 #if __has_feature(thread_sanitizer)
+#define SHM_TSAN
+#endif
+#endif
+#ifdef SHM_TSAN
 #define SHM_NO_TSAN __attribute__((no_sanitize("thread"), noinline))
-#endif
-#endif
-#ifndef SHM_NO_TSAN
+#else
 #define SHM_NO_TSAN
 #endif
+
+SHM_NO_TSAN static inline void shm_copy_racing(void *to, const void *from, u64 length) {
+#ifdef SHM_TSAN
+  for (u64 i = 0; i < length; i++) ((volatile u8 *)to)[i] = ((const volatile u8 *)from)[i]; /* memcpy is watched too */
+#else
+  if (length) __builtin_memcpy(to, from, length);
+#endif
+}
 #endif

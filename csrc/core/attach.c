@@ -5,6 +5,10 @@
  *
  * Fork: the child shares the mapping, and the descriptor whose lock says that the parent lives. The child handler closes
  * that descriptor at once and raises shm__fork_epoch; handles compare epochs and attach anew, with a slot of their own.
+ *
+ * Crash table (died after ...)
+ *   marking a space deleted ("destroy.retired")  calls in it leave with Closed; the next who makes one of that name
+ *                                                removes the file
  */
 #define _GNU_SOURCE
 #include "attach.h"
@@ -311,6 +315,10 @@ void shm__detach(struct shm__space *space) {
 
 void shm__unattach(struct shm__space *space) {
   forget(space);
+  for (struct shm__structure *structure = space->structures, *next; structure; structure = next) {
+    next = structure->next; /* those that could not be released */
+    free(structure);
+  }
   shm__unmap(space->base, space->size_bytes);
   shm__file_close(space->region_fd);
   shm__file_close(space->member_fd);

@@ -169,7 +169,7 @@ static void rebuild_class(struct shm__space *space, u32 size_class, int release)
     u64 count = shm__page_count(word);
     if (count > 1 && count <= top - page) page += count - 1;
   }
-  class->used_blocks = used;
+  shm_store_relaxed(&class->used_blocks, used); /* relaxed: a hint for who has no lock */
 }
 
 static int lock_class(struct shm__space *space, u32 size_class, u64 deadline_ns) {
@@ -196,7 +196,7 @@ static struct shm__ref pop_free(struct shm__space *space, u32 size_class) {
       u32 gen = (shm__block_gen(word) + 1) & 0x0fffffff;
       shm_store_release(&block->word, shm__block_word(SHM_BLOCK_HELD, gen, space->token));
       SHM_POINT("blocks.held");
-      class->used_blocks++;
+      shm_store_relaxed(&class->used_blocks, class->used_blocks + 1);
       return (struct shm__ref){header_offset + SHM_BLOCK_HEADER_BYTES, gen};
     }
     rebuild_class(space, size_class, 0); /* a damaged hint: the words are the truth */
@@ -282,7 +282,7 @@ static int try_free(struct shm__space *space, struct shm__ref ref, u64 deadline_
   if (shm_cas(&block->word, &held, freed)) {
     SHM_POINT("blocks.freed");
     push_free(space, class, ref.offset - SHM_BLOCK_HEADER_BYTES);
-    class->used_blocks -= class->used_blocks > 0;
+    shm_store_relaxed(&class->used_blocks, class->used_blocks - (class->used_blocks > 0));
     shm_store_relaxed(&class->frees, class->frees + 1);
   }
   shm__unlock(&class->lock);

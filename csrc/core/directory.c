@@ -7,8 +7,9 @@
  *   1. A chain changes by one store, under the directory lock: publishing an entry at its head, or stepping over one.
  *   2. An entry in a chain is whole, and so is its structure. There is at most one live entry of a kind and name.
  *   3. life goes LIVE -> DELETED once. A deleted structure keeps its memory until its users map is empty: then it is
- *      buried, by whoever cleared the last bit. header.deletions rises before memory is freed, so that readers without
- *      a bit (read-only ones) know when to look again.
+ *      buried, by whoever cleared the last bit. header.deletions rises before anything of it is freed, so that readers
+ *      without a bit (read-only ones) know when to look again; and once more before its entry is, so that walks of the
+ *      chain without the lock know when to begin anew.
  *   4. A bit is set only under the lock, on an entry found live or kept by another bit of the same process.
  *   5. A reachable entry and its main block are LINKED(id), or HELD by one who died in between (repair links them).
  *
@@ -31,7 +32,7 @@
 #include "lock.h"
 #include "members.h"
 
-enum { RELEASE_PATIENCE_NS = 500000000 };
+enum { RELEASE_PATIENCE_NS = 500000000, WALK_ROUNDS = 100, WALK_SEEN = 64 };
 
 static const struct shm__type *type_of(const struct shm__space *space, u32 kind) {
   for (u32 i = 0; space->types[i]; i++) {
@@ -67,7 +68,13 @@ static struct shm_entry *find_live(const struct shm__space *space, u32 kind, con
 }
 
 const struct shm_entry *shm__directory_look(const struct shm__space *space, u32 kind, const char *name, u32 name_length) {
-  return find_live(space, kind, name, name_length);
+  for (u32 round = 0;; round++) {
+    u64 deletions = shm_load_acquire(&space->header->deletions); /* SYNC directory.deletions */
+    const struct shm_entry *entry = find_live(space, kind, name, name_length);
+    shm_fence_acquire();
+    /* Nothing found in a chain that may have changed under our feet is nothing known. */
+    if (entry || round == WALK_ROUNDS || shm_load_acquire(&space->header->deletions) == deletions) return entry;
+  }
 }
 
 /* Call visit for every entry, deleted ones too; tolerant of damage. */
@@ -142,7 +149,7 @@ static void bury(struct shm__space *space, struct shm_entry *entry) {
     link = &before->next;
   }
   const struct shm__type *type = type_of(space, entry->kind);
-  shm_add(&space->header->deletions, 1); /* SYNC directory.deletions: partner in readers without a bit */
+  shm_add(&space->header->deletions, 1); /* SYNC directory.deletions: for readers of the structure without a bit */
   if (type) type->teardown(space, entry->main);
   SHM_POINT("directory.emptied");
   struct shm__ref main = {entry->main, entry->main_gen}, own = shm__block_ref(space, offset);
@@ -150,6 +157,7 @@ static void bury(struct shm__space *space, struct shm_entry *entry) {
   SHM_POINT("directory.held");
   shm_store_release(link, shm_load_relaxed(&entry->next)); /* relaxed: we hold the lock */
   SHM_POINT("directory.unlinked");
+  shm_add(&space->header->deletions, 1); /* SYNC directory.deletions: for those on their way along the chain */
   if (main_ours) shm__block_free(space, main);
   if (entry_ours) shm__block_free(space, own);
 }
@@ -322,19 +330,60 @@ int shm__directory_open_all(struct shm__space *space, u64 deadline_ns, struct sh
   return SHM_OK;
 }
 
+/* ---- without the lock --------------------------------------------------------------------------------------------------- */
+/* Copy the entry at this offset, which may be changing or be no entry any more; the caller finds out. */
+static int copy_entry(const struct shm__space *space, u64 at, struct shm_entry *copy) {
+  const struct shm_entry *entry = entry_at(space, at);
+  if (!entry) return 0;
+  shm_copy_racing(copy, entry, sizeof *copy);
+  shm_fence_acquire(); /* SYNC directory.deletions: the copy is done before they are looked at again */
+  return copy->name_length > 0 && copy->name_length < SHM_NAME_BYTES;
+}
+
+struct walk {
+  const struct shm__space *space;
+  int (*visit)(const struct shm__space *space, const struct shm_entry *entry, void *context);
+  void *context;
+  u32 seen[WALK_SEEN], count; /* ids visited in this chain, which may have to be walked again */
+};
+
+static int is_new(struct walk *walk, u32 id) {
+  for (u32 i = 0; i < walk->count; i++) {
+    if (walk->seen[i] == id) return 0;
+  }
+  if (walk->count < WALK_SEEN) walk->seen[walk->count++] = id;
+  return 1;
+}
+
+/* SHM_OK: to its end, or as far as something was deleted; SHM_EXISTS: visit says that it is enough; SHM_CORRUPTED. */
+static int walk_chain(struct walk *walk, u32 b, u64 deletions) {
+  const struct shm__space *space = walk->space;
+  u64 left = most_entries(space), at = shm_load_acquire(&space->directory->bucket[b]); /* SYNC directory.chain */
+  while (at) {
+    struct shm_entry copy;
+    int whole = copy_entry(space, at, &copy);
+    if (shm_load_acquire(&space->header->deletions) != deletions) return SHM_OK;
+    if (!whole || left-- == 0) return SHM_CORRUPTED;
+    if (copy.life == SHM_LIFE_LIVE && is_new(walk, copy.id) && walk->visit(space, &copy, walk->context)) return SHM_EXISTS;
+    at = copy.next;
+  }
+  return SHM_OK;
+}
+
 int shm__directory_walk(const struct shm__space *space,
                         int (*visit)(const struct shm__space *space, const struct shm_entry *entry, void *context),
                         void *context) {
+  struct walk walk = {.space = space, .visit = visit, .context = context};
   for (u32 b = 0; b < SHM_BUCKETS; b++) {
-    u64 left = most_entries(space);
-    for (u64 at = shm_load_acquire(&space->directory->bucket[b]); at;) { /* SYNC directory.chain */
-      const struct shm_entry *entry = entry_at(space, at);
-      if (!entry || left-- == 0 || entry->name_length == 0 || entry->name_length >= SHM_NAME_BYTES) {
-        return shm__fail(SHM_CORRUPTED, "%s: chain %u of the directory is damaged", space->path, b);
-      }
-      at = shm_load_acquire(&entry->next);
-      if (shm_load_acquire(&entry->life) == SHM_LIFE_LIVE && visit(space, entry, context)) return SHM_OK;
+    int status = SHM_OK;
+    walk.count = 0;
+    for (u32 round = 0; round < WALK_ROUNDS; round++) {
+      u64 deletions = shm_load_acquire(&space->header->deletions); /* SYNC directory.deletions */
+      status = walk_chain(&walk, b, deletions);
+      if (status == SHM_EXISTS) return SHM_OK;
+      if (shm_load_acquire(&space->header->deletions) == deletions) break;
     }
+    if (status == SHM_CORRUPTED) return shm__fail(status, "%s: chain %u of the directory is damaged", space->path, b);
   }
   return SHM_OK;
 }

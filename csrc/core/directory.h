@@ -32,7 +32,8 @@ int shm__directory_open_all(struct shm__space *space, u64 deadline_ns, struct sh
 /* Forget that the member with this token uses anything, and bury what nobody uses any more. */
 int shm__directory_evict(struct shm__space *space, u32 token, u64 deadline_ns);
 
-/* Look at every live entry, without a lock. SHM_CORRUPTED when a chain is damaged. Stops when visit returns non-zero. */
+/* Look at a copy of every live entry, without a lock. SHM_CORRUPTED when a chain is damaged. Stops when visit returns
+ * non-zero. */
 int shm__directory_walk(const struct shm__space *space,
                         int (*visit)(const struct shm__space *space, const struct shm_entry *entry, void *context),
                         void *context);

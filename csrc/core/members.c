@@ -116,6 +116,7 @@ int shm__member_claim(struct shm__space *space) {
 }
 
 void shm__member_leave(struct shm__space *space) {
+  SHM_POINT("member.freed");
   shm__byte_unlock(space->member_fd, SHM_MEMBER_LOCK + space->slot);
   space->token = 0;
 }

@@ -109,7 +109,7 @@ typedef uint64_t u64;
   A(u8, pad2, 120, 264, ZERO, "")                                                                                      \
   F(u32, life, 384, PUBLISH, "SHM_LIFE_LIVE, or SHM_LIFE_DELETED once the space is destroyed")                         \
   F(u32, structure_id, 388, COUNTER, "the last structure id handed out")                                               \
-  F(u64, deletions, 392, PUBLISH, "structures deleted so far, raised before their memory is freed")                    \
+  F(u64, deletions, 392, PUBLISH, "raised by a deletion before anything is freed, and again before its entry is")      \
   F(u64, recoveries, 400, COUNTER, "dead members whose leavings were handed back")                                     \
   A(u8, pad3, 104, 408, ZERO, "")
 

@@ -46,11 +46,12 @@ static int closed(const struct shm__channel *channel) {
  * and we send nothing ourselves (so nobody waits for our answer), hang back for about a microsecond: the other side gets
  * some messages ahead, and both run at full speed. */
 static void hang_back(struct shm__channel *channel) {
+  /* relaxed, all: hints of this handle, whichever thread has them */
   u32 sends = shm_load_relaxed(&channel->ring.space->sends);
-  if (sends != channel->sends_seen) channel->near = 0;
-  channel->sends_seen = sends;
-  if (channel->near < NEAR_TIMES) return;
-  channel->near = NEAR_TIMES / 2;
+  if (sends != shm_load_relaxed(&channel->sends_seen)) shm_store_relaxed(&channel->near, 0);
+  shm_store_relaxed(&channel->sends_seen, sends);
+  if (shm_load_relaxed(&channel->near) < NEAR_TIMES) return;
+  shm_store_relaxed(&channel->near, NEAR_TIMES / 2);
   for (int round = 0; round < HANG_BACK_ROUNDS; round++) shm_pause();
 }
 
@@ -62,14 +63,14 @@ static int spin(struct shm__channel *channel, int (*look)(struct shm__channel *)
   for (u32 round = 0; round < (rounds ? rounds : SPIN_MOST); round++) {
     int status = look(channel);
     if (status != SHM_EMPTY) {
-      channel->near = round < NEAR_ROUNDS ? channel->near + 1 : 0;
+      shm_store_relaxed(&channel->near, round < NEAR_ROUNDS ? shm_load_relaxed(&channel->near) + 1 : 0);
       if (round > YIELD_AFTER) shm_store_relaxed(&channel->spin, round / 2); /* it needed our CPU: rather sleep */
       return status;
     }
     shm_pause();
     if (round > YIELD_AFTER && round % YIELD_EVERY == 0) shm__yield(); /* the other side may want this very CPU */
   }
-  channel->near = 0;
+  shm_store_relaxed(&channel->near, 0);
   return SHM_EMPTY;
 }
 
@@ -93,8 +94,9 @@ static int wait_for(struct shm__channel *channel, struct shm__event event, int (
   u64 start_ns = shm__monotonic_ns(), now_ns = start_ns;
   for (; status == SHM_EMPTY; now_ns = shm__monotonic_ns()) {
     if (now_ns >= deadline_ns) {
+      learn(channel, now_ns - start_ns);
       shm__channel_probe(channel, role);
-      return look(channel);
+      return look(channel) == SHM_EMPTY ? SHM_EMPTY : SHM_OK;
     }
     u32 value = space->readonly ? shm_load_acquire(event.word) : shm__event_announce(event);
     status = look(channel); /* SYNC wake: look again behind the announcement */
@@ -146,8 +148,9 @@ int shm__channel_send(struct shm__channel *channel, const struct shm__message *m
   struct shm__ring *ring = &channel->ring;
   struct shm_ring *shared = ring->shared;
   *done = 0;
-  shm_store_relaxed(&ring->space->sends, shm_load_relaxed(&ring->space->sends) + 1); /* a hint: a lost one is harmless */
-  channel->sends_seen = ring->space->sends;
+  u32 sends = shm_load_relaxed(&ring->space->sends) + 1; /* a hint: a lost one is harmless */
+  shm_store_relaxed(&ring->space->sends, sends);
+  shm_store_relaxed(&channel->sends_seen, sends);
   for (;;) {
     u64 before = *done;
     int status = shm__ring_lock_producers(ring, deadline_ns);
@@ -203,9 +206,10 @@ static int take_one(struct shm__channel *channel, void *buffer, u64 room_bytes, 
   tell_writers(ring);
   if (message->block.offset) {
     u8 *payload = shm__block_payload(ring->space, message->block, message->length_bytes);
-    memcpy(buffer, payload, message->length_bytes);
+    if (!payload) return shm__fail(SHM_CORRUPTED, "the block of a message was damaged while it was taken");
+    if (message->length_bytes) memcpy(buffer, payload, message->length_bytes);
     shm__block_free(ring->space, message->block);
-  } else {
+  } else if (message->length_bytes) {
     memcpy(buffer, message->data, message->length_bytes);
   }
   return SHM_OK;
@@ -217,8 +221,9 @@ static int catch_up(struct shm__channel *channel, u64 at) {
   if (!shm_cas(cursor_of(channel), &at, oldest)) return SHM_BUSY; /* another thread of this reader was quicker */
   if (oldest <= at) return SHM_BUSY;
   u64 lost_from = shm_max(at, discarded); /* what a shutdown discarded is not lost */
-  channel->lost = oldest > lost_from ? oldest - lost_from : 0;
-  return channel->lost ? SHM_LAGGED : SHM_BUSY;
+  u64 lost = oldest > lost_from ? oldest - lost_from : 0;
+  shm_store_relaxed(&channel->lost, lost); /* relaxed: of this handle */
+  return lost ? SHM_LAGGED : SHM_BUSY;
 }
 
 /* A block message was read: perhaps everybody has, and it can go. */

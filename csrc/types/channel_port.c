@@ -39,6 +39,9 @@ u64 shm__channel_first(struct shm__channel *channel) {
   struct shm__ring *ring = &channel->ring;
   u64 tail = shm_load_acquire(&ring->shared->tail);
   u64 cursor = tail - shm_min(tail, ring->replay);
+  /* A writer that died when it had retired the oldest message, for one that never came, costs the history that message.
+   * relaxed: who has the producer lock sees it all, others see a hint. */
+  cursor = shm_max(cursor, shm_load_relaxed(&ring->shared->retired));
   return shm_max(cursor, shm_load_acquire(&ring->shared->floor));
 }
 
@@ -197,7 +200,7 @@ const struct shm__type shm__channel_type = {SHM_KIND_CHANNEL, recover, teardown,
 
 void shm__channel_wake(struct shm__channel *channel) { wake_all(&channel->ring); }
 
-u32 shm__channel_peers(struct shm__channel *channel, u32 role, u32 *tokens, u32 room) {
+SHM_NO_TSAN u32 shm__channel_peers(struct shm__channel *channel, u32 role, u32 *tokens, u32 room) {
   struct shm__ring *ring = &channel->ring;
   u32 count = 0;
   int locked = !ring->space->readonly && shm__ring_lock_producers(ring, SHM__TRY) == SHM_OK;
@@ -208,8 +211,8 @@ u32 shm__channel_peers(struct shm__channel *channel, u32 role, u32 *tokens, u32 
     if (!port) break;
     u32 owner = shm_load_acquire(&port->owner), known = 0;
     while (known < count && tokens[known] != owner) known++;
-    if (port->role == role && known == count) tokens[count++] = owner;
-    at = port->next;
+    if (shm_load_relaxed(&port->role) == role && known == count) tokens[count++] = owner;
+    at = shm_load_acquire(&port->next);
   }
   if (locked) shm__unlock(&ring->shared->producer_lock);
   return count;

@@ -167,7 +167,7 @@ static void retire_until(struct shm__ring *ring, u64 limit) {
   u64 n = shared->retired;
   if (limit > n && limit - n > ring->mask + 1) n = limit - ring->mask - 1; /* older slots are used again already */
   for (; n < limit && shared->linked_blocks > 0; n++) retire_slot(ring, n);
-  if (shared->retired < limit) shared->retired = limit;
+  if (shared->retired < limit) shm_store_relaxed(&shared->retired, limit); /* relaxed: a hint for who has no lock */
 }
 
 void shm__ring_retire(struct shm__ring *ring) {
@@ -289,15 +289,6 @@ int shm__ring_take(struct shm__ring *ring, u64 room_bytes, struct shm__message *
   return SHM_OK;
 }
 
-SHM_NO_TSAN static void copy_racing(void *to, const void *from, u64 length) {
-  /* See atomics.h: the bytes may be changing, the caller finds out. */
-#if defined(__SANITIZE_THREAD__)
-  for (u64 i = 0; i < length; i++) ((volatile u8 *)to)[i] = ((const volatile u8 *)from)[i];
-#else
-  memcpy(to, from, length);
-#endif
-}
-
 /* Copy the fields and bytes of the slot that was just found to hold message at. */
 SHM_NO_TSAN static int copy_slot(struct shm__ring *ring, const struct shm_slot *slot, void *buffer, u64 room_bytes,
                                  struct shm__message *message) {
@@ -307,12 +298,12 @@ SHM_NO_TSAN static int copy_slot(struct shm__ring *ring, const struct shm_slot *
   if (message->length_bytes > (message->block.offset ? ring->max_message_bytes : SHM_INLINE_BYTES)) return SHM_CORRUPTED;
   if (message->length_bytes > room_bytes) return SHM_SHORT;
   if (message->block.offset == 0) {
-    copy_racing(buffer, slot->data, message->length_bytes);
+    shm_copy_racing(buffer, slot->data, message->length_bytes);
     return SHM_OK;
   }
   u8 *payload = shm__block_payload(ring->space, message->block, message->length_bytes);
   if (!payload) return SHM_CORRUPTED;
-  copy_racing(buffer, payload, message->length_bytes);
+  shm_copy_racing(buffer, payload, message->length_bytes);
   return SHM_OK;
 }
 
@@ -340,13 +331,23 @@ u64 shm__ring_oldest(const struct shm__ring *ring, u64 at) {
   return tail;
 }
 
-void shm__ring_waiting(struct shm__ring *ring, u64 *messages, u64 *size_bytes) {
+/* A hint for those who have no lock: of a port that is going, the cursor may be anything. */
+SHM_NO_TSAN static u64 slowest_hint(const struct shm__ring *ring, u64 tail) {
+  u64 slowest = tail;
+  EACH_PORT(ring, port) {
+    u64 cursor = shm_load_relaxed(&port->cursor);
+    if (shm_load_relaxed(&port->role) == SHM_PORT_READER && cursor < slowest) slowest = cursor;
+  }
+  return slowest;
+}
+
+SHM_NO_TSAN void shm__ring_waiting(struct shm__ring *ring, u64 *messages, u64 *size_bytes) {
   struct shm_ring *shared = ring->shared;
   u64 tail = shm_load_acquire(&shared->tail), from;
   if (ring->delivery == SHM_DELIVERY_ONE) {
     from = shm_load_acquire(&shared->head);
   } else {
-    from = shm_max(shm__ring_slowest(ring), shm_load_acquire(&shared->floor));
+    from = shm_max(slowest_hint(ring, tail), shm_load_acquire(&shared->floor));
   }
   *messages = tail > from ? shm_min(tail - from, ring->capacity) : 0;
   *size_bytes = 0;
@@ -370,7 +371,9 @@ void shm__ring_repair_producers(struct shm__ring *ring) {
   for (u64 n = from; n < shared->tail; n++) {
     slot = &ring->slots[n & ring->mask];
     shared->linked_blocks += slot->block != 0;
-    if (ring->delivery == SHM_DELIVERY_ALL && shm_load_relaxed(&slot->seq) == 0) retire_slot(ring, n);
+    if (ring->delivery != SHM_DELIVERY_ALL || shm_load_relaxed(&slot->seq) != 0) continue;
+    retire_slot(ring, n);
+    shared->retired = n + 1; /* slots are retired in order: whoever did this had come as far */
   }
   u32 writers = 0, readers = 0;
   EACH_PORT(ring, port) {

@@ -36,6 +36,7 @@ def sources() -> list[str]:
 
 
 def flags() -> list[str]:
+    """Compiler flags; SHMSPACE_WERROR=1 makes warnings errors."""
     chosen = ["-std=gnu11", "-O2", "-fvisibility=hidden", "-Wall", "-Wextra"]
     if os.environ.get("SHMSPACE_WERROR") == "1":
         # cffi's generated code compares in ways that -Wextra dislikes

@@ -2,6 +2,7 @@
  * threads do goes on, nothing is lost and nothing is left over.
  *
  * Runs: processes
+ * Except: asan
  */
 #include "channels.h"
 

@@ -210,10 +210,6 @@ static void die(struct member *member) {
   if (!as_threads) raise(SIGKILL);
   shm_store_release(&space->closing, 1); /* so that freeing our handles touches nothing */
   free_handles(member);
-  for (struct shm__structure *structure = space->structures, *next; structure; structure = next) {
-    next = structure->next;
-    free(structure);
-  }
   shm_space_free(space);
 }
 

@@ -28,7 +28,7 @@ from tests.helpers.scenario_traffic import (
     produce,
 )
 
-EACH = 1500
+EACH = 4000
 
 
 def ledgers(tmp_path: Path, kind: str, count: int) -> list[Path]:

@@ -15,27 +15,27 @@ static void lock_patiently(struct world *world) {
 /* reap_NAME: what the other one did when it died is the scene NAME. */
 #define DEATH(NAME, POINT, PASSAGES)                                                                                   \
   .other_role = DIES_BEFORE, .other = NAME, .other_point = POINT, .other_passages = PASSAGES
-#define REAP(NAME, POINT, PASSAGES) .name = "reap_" NAME, .needs = ONE_START, DEATH(NAME, POINT, PASSAGES), .act = reap
+#define REAP(NAME, POINT, PASSAGES) .name = "reap_" NAME, DEATH(NAME, POINT, PASSAGES), .act = reap
 
 static const struct scene scenes[] = {
-    {REAP("send_block", "ring.linked", 1), .size_bytes = BLOCK_BYTES},
-    {REAP("send_small", "ring.published", 1), .size_bytes = SMALL_BYTES},
-    {REAP("recv_block", "ring.held", 1), .size_bytes = BLOCK_BYTES},
-    {REAP("drop_block", "ring.dropped", 1), .size_bytes = BLOCK_BYTES, .overflow = SHM_OVERFLOW_OLDEST},
-    {REAP("writer", "port.ended", 1), .size_bytes = SMALL_BYTES},
-    {REAP("send_big", "pages.split", 1), .size_bytes = BIG_BYTES},
-    {REAP("all_send_block", "ring.linked", 1), .delivery = SHM_DELIVERY_ALL, .size_bytes = BLOCK_BYTES, .readers = 2},
-    {REAP("all_recv_last", "ring.unpublished", 1), .delivery = SHM_DELIVERY_ALL, .size_bytes = BLOCK_BYTES, .early = 1},
-    {REAP("all_two_pins", "port.handed", 1), .delivery = SHM_DELIVERY_ALL, .size_bytes = BLOCK_BYTES, .readers = 2, .early = 1, .pins = 1},
-    {REAP("all_view", "port.pinned", 1), .delivery = SHM_DELIVERY_ALL, .size_bytes = BLOCK_BYTES},
-    {REAP("make_channel", "directory.published", 1), .size_bytes = SMALL_BYTES},
-    {REAP("delete_unused", "directory.held", 1), .size_bytes = BLOCK_BYTES, .deletes = 1, .absent = 1},
-    {REAP("hold_all", NULL, 0), .size_bytes = BLOCK_BYTES, .locks = 1},
-    {REAP("reclaim", "blocks.emptied", 3), .size_bytes = SMALL_BYTES},
-    {.name = "inherit_send", DEATH("send_block", "ring.linked", 1), .size_bytes = BLOCK_BYTES, .sends = 1, .act = send_patiently},
-    {.name = "inherit_recv", DEATH("recv_block", "ring.held", 1), .size_bytes = BLOCK_BYTES, .takes = 1, .act = recv_patiently},
-    {.name = "inherit_lock", DEATH("lock_held", NULL, 0), .size_bytes = SMALL_BYTES, .locks = 1, .ready = ready_lock, .act = lock_patiently},
-    {.name = "inherit_class", DEATH("send_block", "blocks.popped", 1), .size_bytes = BLOCK_BYTES, .sends = 1, .act = send_patiently},
+    {REAP("send_block", "ring.linked", 1), .needs = ONE_START, .size_bytes = BLOCK_BYTES},
+    {REAP("send_small", "ring.published", 1), .needs = ONE_START, .size_bytes = SMALL_BYTES},
+    {REAP("recv_block", "ring.held", 1), .needs = ONE_START, .size_bytes = BLOCK_BYTES},
+    {REAP("drop_block", "ring.dropped", 1), .needs = FULL_START, .size_bytes = BLOCK_BYTES, .overflow = SHM_OVERFLOW_OLDEST},
+    {REAP("writer", "port.ended", 1), .needs = ONE_START, .size_bytes = SMALL_BYTES},
+    {REAP("send_big", "pages.split", 1), .needs = ONE_START, .size_bytes = BIG_BYTES},
+    {REAP("all_send_block", "ring.linked", 1), .needs = ONE_START, .delivery = SHM_DELIVERY_ALL, .size_bytes = BLOCK_BYTES, .readers = 2},
+    {REAP("all_recv_last", "ring.unpublished", 1), .needs = ONE_START, .delivery = SHM_DELIVERY_ALL, .size_bytes = BLOCK_BYTES, .early = 1},
+    {REAP("all_two_pins", "port.handed", 1), .needs = ONE_START, .delivery = SHM_DELIVERY_ALL, .size_bytes = BLOCK_BYTES, .readers = 2, .early = 1, .pins = 1},
+    {REAP("all_view", "port.pinned", 1), .needs = ONE_START, .delivery = SHM_DELIVERY_ALL, .size_bytes = BLOCK_BYTES},
+    {REAP("make_channel", "directory.published", 1), .needs = ONE_START, .size_bytes = SMALL_BYTES},
+    {REAP("delete_unused", "directory.held", 1), .needs = ONE_START, .empty_handed = 1, .size_bytes = BLOCK_BYTES, .deletes = 1, .absent = 1},
+    {REAP("hold_all", NULL, 0), .needs = ONE_START, .size_bytes = BLOCK_BYTES, .locks = 1},
+    {REAP("reclaim", "blocks.emptied", 3), .needs = ONE_START, .size_bytes = SMALL_BYTES},
+    {.name = "inherit_send", .needs = ROOM_START, DEATH("send_block", "ring.linked", 1), .size_bytes = BLOCK_BYTES, .sends = 1, .act = send_patiently},
+    {.name = "inherit_recv", .needs = WAITING_START, DEATH("recv_block", "ring.held", 1), .size_bytes = BLOCK_BYTES, .takes = 1, .act = recv_patiently},
+    {.name = "inherit_lock", .needs = ONE_START, DEATH("lock_held", NULL, 0), .size_bytes = SMALL_BYTES, .locks = 1, .ready = ready_lock, .act = lock_patiently},
+    {.name = "inherit_class", .needs = ROOM_START, DEATH("send_block", "blocks.popped", 1), .size_bytes = BLOCK_BYTES, .sends = 1, .act = send_patiently},
 };
 
 #define AT(I) &scenes[I]

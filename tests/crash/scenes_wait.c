@@ -56,10 +56,8 @@ static void release_when_awaited(struct world *world) {
 
 /* The message comes when the victim sleeps. */
 static void send_when_awaited(struct world *world) {
-  uint8_t bytes[SMALL_BYTES];
   await_asleep(world, VICTIM);
-  fill_message(bytes, 1, sizeof bytes);
-  shm_channel_send(world->channel, bytes, sizeof bytes, 0, patience_ns());
+  relieve(world);
 }
 
 static const struct scene
@@ -77,7 +75,7 @@ static const struct scene
     lock_handed = {.name = "lock_handed", .needs = ONE_START, .size_bytes = SMALL_BYTES, .locks = 1, .other_role = SLEEPS, .other = "taker_asleep", .ready = ready_held, .act = release},
     lock_awaited = {.name = "lock_awaited", .needs = ONE_START, .size_bytes = SMALL_BYTES, .locks = 1, .before = hold_lock, .ready = ready_lock, .act = take_and_release, .meanwhile = release_when_awaited},
     recv_awaited = {.name = "recv_awaited", .needs = EMPTY_START, .size_bytes = SMALL_BYTES, .takes = 1, .act = recv_patiently, .meanwhile = send_when_awaited},
-    send_awaited = {.name = "send_awaited", .size_bytes = SMALL_BYTES, .sends = 1, .act = send_patiently};
+    send_awaited = {.name = "send_awaited", .needs = ROOM_START, .size_bytes = SMALL_BYTES, .sends = 1, .act = send_patiently};
 
 const struct scene *const wait_scenes[] = {&wake_reader, &wake_readers, &wake_writer,  &ring_bell,
                                            &lock_handed, &lock_awaited, &recv_awaited, &send_awaited,

@@ -17,7 +17,7 @@
 #include "base/point.h"
 #include "os/clock.h"
 
-enum { MEMBERS = 6, HANG_S = 60 };
+enum { MEMBERS = 6, HANG_S = 60, SLEEPER_MS = 300 };
 
 static const struct scene *const *const scene_lists[] = {channel_scenes, all_delivery_scenes, space_scenes,
                                                         wait_scenes,    reap_scenes};
@@ -33,7 +33,8 @@ const struct scene *find_scene(const char *name) {
 }
 
 const struct start all_starts[] = {
-    {"empty", 4, 0, 0}, {"drained", 4, 7, 0}, {"half", 4, 0, 2}, {"full", 4, 0, 4}, {"odd", 3, 5, 3}, {"wrapped", 4, 7, 4}, {NULL, 0, 0, 0},
+    {"empty", 4, 0, 0}, {"drained", 4, 7, 0}, {"half", 4, 0, 2}, {"full", 4, 0, 4}, {"odd", 3, 5, 3}, {"wrapped", 4, 7, 4}, {"between", 4, 7, 2},
+    {NULL, 0, 0, 0},
 };
 
 int fits(const struct scene *scene, const struct start *start) {
@@ -41,6 +42,8 @@ int fits(const struct scene *scene, const struct start *start) {
     case EMPTY_START: return start->waiting == 0;
     case FULL_START: return start->waiting == start->capacity;
     case WAITING_START: return start->waiting >= 2;
+    case ROOM_START: return start->waiting < start->capacity;
+    case BOTH_START: return start->waiting > 0 && start->waiting < start->capacity;
     case ONE_START: return start[1].name == NULL;
     default: return 1;
   }
@@ -165,6 +168,7 @@ void make_world(struct world *world, const struct scene *scene, const struct sta
   world->me = SURVIVOR;
   world->space = NULL, world->channel = world->reader = world->second = world->writer = NULL, world->lock = NULL;
   world->view = (shm_view){0};
+  world->relieved = 0;
   world->failure[0] = 0;
   memset(world->progress, 0, ROLES * sizeof *world->progress);
   world->passed->count = 0;
@@ -233,7 +237,8 @@ static void play(struct world *world, enum role role, const struct scene *scene,
   mine.channel = mine.reader = mine.second = mine.writer = NULL, mine.lock = NULL;
   mine.failure[0] = 0;
   if (!scene->unattached) attach(&mine);
-  if (!scene->unattached && open_channel(&mine, "c", 0, &mine.channel) != SHM_OK) blame(&mine, "%s", shm_error_text());
+  int with_channel = !scene->unattached && !scene->empty_handed;
+  if (with_channel && open_channel(&mine, "c", 0, &mine.channel) != SHM_OK) blame(&mine, "%s", shm_error_text());
   if (scene->ready) scene->ready(&mine);
   if (mine.failure[0]) {
     printf("the victim could not get ready: %s\n", mine.failure);
@@ -285,19 +290,25 @@ void abandon(struct world *world) {
   for (int role = 0; role < SURVIVOR; role++) kill_actor(world, role);
 }
 
+/* Shown just before it sleeps. */
+static int seems_asleep(const struct shm__space *space, pid_t pid) {
+  for (uint32_t slot = 0; slot < space->member_count; slot++) {
+    const struct shm_member *member = &space->members[slot];
+    if (member->pid != (uint32_t)pid || shm_load_acquire(&member->word) >> 30 != SHM_MEMBER_ACTIVE) continue;
+    if (shm_load_acquire(&member->wait_structure[0]) || shm_load_acquire(&member->bell_armed)) return 1;
+  }
+  return 0;
+}
+
 void await_asleep(struct world *world, enum role role) {
-  shm_member_facts members[MEMBERS + 1];
   pid_t pid = world->pids[role];
   for (uint64_t until_ns = patience_ns(); shm_monotonic_ns() < until_ns; shm_nap_ns(200000)) {
     siginfo_t info = {0};
     waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT);
     if (info.si_pid == pid) return;
-    uint32_t count = shm_space_members(world->space, members, MEMBERS + 1);
-    for (uint32_t i = 0; i < count; i++) {
-      if (members[i].pid != (uint32_t)pid || !members[i].wait_structure[0]) continue;
-      shm_nap_ns(1000000); /* it says so just before it sleeps */
-      return;
-    }
+    if (!seems_asleep(world->space, pid)) continue;
+    shm_nap_ns(1000000);
+    return;
   }
   blame(world, "process %d neither slept nor died", (int)pid);
 }
@@ -324,11 +335,29 @@ void stage(struct world *world, const struct scene *scene, const struct start *s
   }
 }
 
+void relieve(struct world *world) {
+  uint8_t bytes[SMALL_BYTES];
+  fill_message(bytes, RELIEF + 1, sizeof bytes);
+  world->relieved = 1;
+  int status = TIMED(world, shm_channel_send(world->channel, bytes, sizeof bytes, 0, patience_ns()));
+  if (status != SHM_OK) blame(world, "relieving: %s", shm_error_name(status));
+}
+
+/* A sleeper comes free by itself: the death has cost him his nap at most. If the victim died too early to wake him, it
+ * takes the survivor's message. */
 void meet_other(struct world *world) {
   if (world->scene->other_role != SLEEPS) return;
+  siginfo_t info = {0};
+  for (int ms = 0; ms < SLEEPER_MS && info.si_pid == 0; ms++) {
+    waitid(P_PID, (id_t)world->pids[OTHER], &info, WEXITED | WNOHANG | WNOWAIT);
+    shm_nap_ns(1000000);
+  }
+  shm_channel *reader = world->reader ? world->reader : world->channel;
+  int for_message = !other_scene(world->scene)->sends;
+  if (info.si_pid == 0 && for_message && shm_channel_look(reader) == SHM_EMPTY) relieve(world);
   if (await_death(world, OTHER) != 0) blame(world, "the sleeper did not come free by itself");
   const struct progress *other = &world->progress[OTHER];
-  if (other->blocked_ns > world->longest_ns) world->longest_ns = other->blocked_ns;
+  if (!world->relieved && other->blocked_ns > world->longest_ns) world->longest_ns = other->blocked_ns;
   if (other->status != SHM_OK) blame(world, "the sleeper came back with %s", shm_error_name((int)other->status));
 }
 

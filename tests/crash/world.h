@@ -5,7 +5,8 @@
  * into the channel and lets the victim go on. After the death `judge` works with what is left and compares.
  *
  * Messages carry their id and a pattern. Ids: 1, 2, ... those of the survivor before the death; MINE(who) + 1, ... those
- * of a victim; AFTER + 1, ... those of the survivor after it.
+ * of a victim; RELIEF + 1 or AFTER + 1, ... those of the survivor
+ * after it.
  */
 #ifndef TESTS_CRASH_WORLD_H
 #define TESTS_CRASH_WORLD_H
@@ -20,16 +21,17 @@ enum {
   SMALL_BYTES = 24,                /* fits into a slot */
   BLOCK_BYTES = 200,               /* needs a block */
   BIG_BYTES = 100000,              /* needs a block for which the region must grow */
-  HUGE_BYTES = 800 << 10,          /* needs a span of its own */
+  HUGE_BYTES = 1000 << 10,         /* needs a span of its own */
   MIXED_BYTES = 0,                 /* small and block in turn */
   PATIENCE_MS = 5000,              /* a survivor blocked for longer hangs */
+  RELIEF = 900000, /* what the survivor sends to whom nobody else sends any more */
   AFTER = 3000000
 };
 #define MINE(who) (1000000ull * (1 + (who)))
 
 enum role { VICTIM, OTHER, SURVIVOR, ROLES };
 enum other_role { NO_OTHER, DIES_BEFORE, SLEEPS };
-enum needs { ANY_START, EMPTY_START, FULL_START, WAITING_START, ONE_START };
+enum needs { ANY_START, EMPTY_START, FULL_START, WAITING_START, ROOM_START, BOTH_START, ONE_START };
 
 /* Written by the victims, read by the survivor: outlives them. */
 struct progress {
@@ -55,6 +57,7 @@ struct scene {
   enum needs needs;            /* the starts that make sense; ONE_START: the last one will do */
   int readers;                 /* all: readers that the survivor has, 1 if 0 */
   int shuts, deletes, locks;   /* act shuts the channel down, deletes it, works with the lock "l" */
+  int empty_handed;            /* the victim does not have the channel open */
   int absent;                  /* the survivor does not have the channel open when act begins */
   int early;                   /* all: the survivor has read everything when act begins */
   int pins;                    /* early, and the second reader has pinned the first message that waited */
@@ -92,7 +95,7 @@ struct world {
   struct progress *progress; /* of each role */
   struct passed *passed;     /* by the victim */
   pid_t pids[ROLES]; /* of the living, 0 when they have ended */
-  uint64_t baseline_bytes, longest_ns;
+  uint64_t baseline_bytes, longest_ns, relieved;
   char failure[512]; /* the first thing found wrong; "" while nothing is */
 };
 
@@ -138,6 +141,7 @@ void kill_actor(struct world *world, enum role role);
 void stage(struct world *world, const struct scene *scene, const struct start *start, const char *point,
            unsigned passages, int traced);
 void meet_other(struct world *world); /* a sleeper must have come free by itself */
+void relieve(struct world *world);   /* send a message to whoever sleeps for one */
 void abandon(struct world *world);    /* staging went wrong: end everybody */
 
 /* The verdict: work on, compare, clean up. reap_first: before anything else, or only at the end. */

@@ -7,6 +7,7 @@ stress takes. A program says in its head what it needs:
 
     Runs: processes, threads    each mode is one run; "threads" opens the space once in every thread
     Needs: root                 it is skipped otherwise
+    Except: asan                sanitizers that cannot watch it
     Link: --wrap=NAME ...       functions of the core that it replaces
     Ends: SECONDS               when it takes longer than a minute
 """
@@ -81,6 +82,7 @@ class Program(NamedTuple):
     path: Path
     modes: tuple[str, ...]
     needs: frozenset[str]
+    but: frozenset[str]
     link: tuple[str, ...]
     ends_s: int
 
@@ -104,7 +106,8 @@ def read_program(path: Path) -> Program:
 
     ends = said("Ends")
     link = tuple(f"-Wl,{option}" for option in said("Link"))
-    return Program(path, tuple(said("Runs")), frozenset(said("Needs")), link, int(ends[0]) if ends else ENDS_S)
+    needs, but = frozenset(said("Needs")), frozenset(said("Except"))
+    return Program(path, tuple(said("Runs")), needs, but, link, int(ends[0]) if ends else ENDS_S)
 
 
 def can_build(flavour: Flavour) -> bool:
@@ -242,7 +245,7 @@ def runs(flavour: Flavour) -> list[tuple[Program, str]]:
         (program, mode)
         for program in programs()
         for mode in program.modes
-        if mode in flavour.modes and (root or "root" not in program.needs)
+        if mode in flavour.modes and flavour.name not in program.but and (root or "root" not in program.needs)
     ]
 
 

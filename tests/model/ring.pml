@@ -29,10 +29,14 @@
 #ifndef DEATHS
 #define DEATHS 2
 #endif
-#define MESSAGES 3
+#ifndef SLOTS
 #define SLOTS 2
-#define MASK 1
-#define CAPACITY 2
+#endif
+#define MASK (SLOTS - 1)
+#define CAPACITY SLOTS
+#ifndef MESSAGES
+#define MESSAGES (SLOTS + 1)
+#endif
 #define BLOCKS 4
 
 #define PEOPLE (PRODUCERS + CONSUMERS) /* tokens are 1 .. PEOPLE */
@@ -85,10 +89,11 @@ inline repair_producers() {
   :: atomic { READY(tail) -> tail++ }
   :: atomic { !READY(tail) -> break }
   od;
-#ifndef MUTANT_KEPT_SLOT /* the heir leaves the slot that was being filled as it is */
   atomic {
     if
-#ifdef MUTANT_ALWAYS_DROP /* takes the oldest message of a full ring for an unpublished one */
+#ifdef MUTANT_KEPT_SLOT /* leaves the slot that was being filled as it is */
+    :: false
+#elif defined(MUTANT_ALWAYS_DROP) /* takes the oldest message of a full ring for an unpublished one */
     :: SLOT(tail).block != 0
 #else
     :: SLOT(tail).block != 0 && tail - head <= MASK
@@ -102,12 +107,10 @@ inline repair_producers() {
      SLOT(tail).block = 0
   :: else
   fi;
-#endif
-  d_step { block = 0; gen = 0 }
+  atomic { block = 0; gen = 0 }
 }
 
 inline repair_consumers() {
-#ifndef MUTANT_NO_RELINK /* the heir leaves the block held that was being taken */
   atomic {
     if
     :: READY(head) -> block = SLOT(head).block; gen = SLOT(head).gen
@@ -115,11 +118,12 @@ inline repair_consumers() {
     fi };
   atomic { /* shm__block_relink: whoever holds it */
     if
+#ifndef MUTANT_NO_RELINK /* leaves the block held that was being taken */
     :: block != 0 && blocks[block].gen == gen && blocks[block].who != FREE -> blocks[block].who = LINKED
+#endif
     :: else
     fi;
     block = 0; gen = 0 }
-#endif
 }
 
 proctype producer(byte me; byte left) {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -374,6 +375,38 @@ def test_dropping_gives_the_memory_back(space_name: str) -> None:
             channel.send_many([bytes(60_000)] * 5)
             channel.drop()
         assert space.check() == []
+
+
+def test_the_rest_of_a_message_is_gone_with_its_channel(space: shmspace.Space) -> None:
+    channel = space.channel("c")
+    reader = channel.reader()
+    channel.send(b"abcdef")
+    assert reader.read(2) == b"ab"
+    channel.drop()
+    with pytest.raises(shmspace.Closed):
+        reader.recv(timeout=0)
+
+
+@pytest.mark.parametrize("delivery", ["one", "all"])
+@pytest.mark.parametrize("turned", [False, True])
+def test_old_handles_that_are_collected_later_harm_no_new_channel(
+    space: shmspace.Space, delivery: str, turned: bool
+) -> None:
+    old = space.channel("c", delivery=delivery)
+    cycle: list[object] = [old, old.reader(), old.writer(), old.reader(), old.writer()]
+    if turned:
+        cycle.reverse()
+    cycle.append(cycle)
+    old.drop()
+    fresh = space.channel("c", delivery=delivery)
+    with fresh.reader() as reader, fresh.writer() as writer:
+        del old, cycle
+        gc.collect()
+        assert space.check() == []
+        writer.send("x")
+        assert reader.recv(timeout=0) == "x"
+        with pytest.raises(shmspace.Empty):
+            reader.recv(timeout=0)
 
 
 def test_a_view_outlives_the_drop_of_its_channel(space: shmspace.Space) -> None:

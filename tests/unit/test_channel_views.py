@@ -260,6 +260,23 @@ def test_letting_go_gives_the_memory_back(space_name: str) -> None:
                 assert view[0] == view[-1] == number
 
 
+@pytest.mark.parametrize("closing", ["reader", "channel"])
+@pytest.mark.parametrize("delivery", ["one", "all"])
+@pytest.mark.parametrize("size", [9, 5000])
+def test_a_view_stays_pinned_until_its_exit_although_its_reader_is_closed(
+    space: shmspace.Space, closing: str, delivery: str, size: int
+) -> None:
+    channel = space.channel("c", capacity=2, delivery=delivery, overflow="oldest")
+    reader = channel.reader()
+    channel.send(b"x" * size)
+    with reader.recv_view() as view:
+        {"reader": reader, "channel": channel}[closing].close()
+        other = space.channel("c")
+        for number in range(50):
+            other.send(bytes([number]) * size)
+        assert bytes(view) == b"x" * size
+
+
 def test_every_reader_of_all_can_pin_the_same_message(space: shmspace.Space) -> None:
     channel = space.channel("c", delivery="all")
     one, two = channel.reader(), channel.reader()
