@@ -109,12 +109,10 @@ class Writer(_Sender):
     def _open_native(self) -> None:
         made = ffi.new("shm_channel **")
         parent = self._channel._pointer
-        self._fail_unless(lib.shm_channel_open_writer(parent, _native.deadline(_PATIENCE_NS), made))
-        self._channel._bind_port(self, self._adopt(made[0]), self._timeout_ns)
-
-    def _fail_unless(self, status: int) -> None:
+        status = _native.patiently(lambda limit: lib.shm_channel_open_writer(parent, limit, made), _PATIENCE_NS)
         if status != lib.SHM_OK:
-            raise self._channel._exception(status, f"opening a {self._kind}", 0)
+            raise self._channel._exception(status, "opening a writer", 0)
+        self._channel._bind_port(self, self._adopt(made[0]), self._timeout_ns)
 
     def write(self, data: BytesLike, timeout: float | None = None) -> int:
         """Send bytes as one message, past the codec (as a file would); gives how many were taken: all."""
@@ -128,8 +126,8 @@ class Writer(_Sender):
     def reserve(self, nbytes: int, timeout: float | None = None) -> OutgoingView:
         """Give a context manager with a writable view of `nbytes` in shared memory, sent without a copy on exit.
 
-        What is in it at first is anything. An exception in the block drops it. It holds up nobody: its place in the order is that of its exit, which waits
-        for room up to `timeout`.
+        What is in it at first is anything. An exception in the block drops it. It holds up nobody: its place in the
+        order is that of its exit, which waits for room up to `timeout`.
 
         >>> import shmspace
         >>> with shmspace.open("doc-reserve", size="1M") as space:
@@ -168,7 +166,7 @@ class Reader(_Receiver):
     def _open_native(self) -> None:
         made = ffi.new("shm_channel **")
         parent = self._channel._pointer
-        status = lib.shm_channel_open_reader(parent, _native.deadline(_PATIENCE_NS), made)
+        status = _native.patiently(lambda limit: lib.shm_channel_open_reader(parent, limit, made), _PATIENCE_NS)
         if status != lib.SHM_OK:
             raise self._channel._exception(status, "opening a reader", 0)
         self._channel._bind_port(self, self._adopt(made[0]), self._timeout_ns)
@@ -206,8 +204,8 @@ class Reader(_Receiver):
     def _next_bytes(self) -> bytes:
         rest: bytes | None = self._rest
         if rest:
+            self._look_there()
             self._rest = None
-            self._look_alive()
             return rest
         try:
             while True:
@@ -262,14 +260,19 @@ class Channel(_Sender, _Receiver, Handle):
 
     def _open_native(self) -> None:
         made = ffi.new("shm_channel **")
-        pointer, limit = self._space._pointer(), _native.deadline(_PATIENCE_NS)
-        status = lib.shm_channel_open(
-            pointer, self._name, len(self._name), self._wanted, self._given, self._create, limit, made
+        pointer, name, wanted = self._space._pointer(), self._name, self._wanted
+        status = _native.patiently(
+            lambda limit: lib.shm_channel_open(
+                pointer, name, len(name), wanted, self._given, self._create, limit, made
+            ),
+            _PATIENCE_NS,
         )
         if status == lib.SHM_NOT_FOUND and self._pointers:
             raise Closed(f"{self} was deleted")
         if status == lib.SHM_MISMATCH:
             raise OptionsMismatch(f"{self.name!r}: {_native.text(lib.shm_error_text())}")
+        if status == lib.SHM_TIMEOUT:
+            raise self._exception(status, "opening", _PATIENCE_NS)
         _native.check(status)
         channel = self._adopt(made[0])
         found = ffi.new("shm_channel_options *")
@@ -329,7 +332,10 @@ class Channel(_Sender, _Receiver, Handle):
 
         `immediate` discards what is left. Everyone blocked wakes.
         """
-        status = lib.shm_channel_shutdown(self._pointer, bool(immediate), _native.deadline(_PATIENCE_NS))
+        pointer = self._pointer
+        status = _native.patiently(
+            lambda limit: lib.shm_channel_shutdown(pointer, bool(immediate), limit), _PATIENCE_NS
+        )
         if status != lib.SHM_OK:
             raise self._exception(status, "shutdown", 0)
 

@@ -127,13 +127,21 @@ class PortHandle(_native.Port):  # type: ignore[misc]  # a native type
         if status == lib.SHM_FULL:
             return _native.error(status, f"{what} on {self}: no room {within}", holders=self._peers(writers=False))
         if status in (lib.SHM_TIMEOUT, lib.SHM_BUSY):
-            return _native.error(lib.SHM_TIMEOUT, f"{what} on {self}: a process held its lock for too long")
+            attachment = self._space._attachment
+            holders = attachment.holders([lib.shm_space_blocker(attachment.pointer)])
+            return _native.error(lib.SHM_TIMEOUT, f"{what} on {self}: it was locked {within}", holders=holders)
         if status == lib.SHM_END:
             return _native.error(status, f"{what} on {self}: the last writer has left and everything was read")
         if status == lib.SHM_LAGGED:
             lost = int(lib.shm_channel_lost(self._pointers[-1]))
             return _native.error(status, f"{what} on {self}: overtaken, {lost} messages were lost", lost=lost)
         return _native.error(status)
+
+    def _look_there(self) -> None:
+        """Raise `Closed` if the structure is not there any more."""
+        self._look_alive()
+        if not lib.shm_channel_alive(self._pointers[-1]):
+            raise Closed(self._why_closed("using"))
 
     def _why_closed(self, what: str) -> str:
         if self._closed:

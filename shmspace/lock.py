@@ -13,8 +13,6 @@ from .errors import Locked
 
 __all__ = ["HeldLock", "NamedLock"]
 
-_SLICE_NS = 100_000_000
-
 
 class HeldLock:
     """A named lock while it is held.
@@ -52,8 +50,15 @@ class NamedLock:
             raise RuntimeError(f"this thread holds the lock {self._text!r} already; a named lock is not reentrant")
         made = ffi.new("shm_lock **")
         limit = _native.deadline(self._timeout_ns)
-        patience = max(limit, _native.deadline(_SLICE_NS)) if self._timeout_ns >= 0 else limit
-        _native.check(lib.shm_lock_open(self._pointer, self._name, len(self._name), patience, made))
+        name, size = self._name, len(self._name)
+        status = _native.patiently(
+            lambda limit: lib.shm_lock_open(self._pointer, name, size, limit, made),
+            self._timeout_ns if self._timeout_ns < 0 else max(self._timeout_ns, _native.SLICE_NS),
+        )
+        if status == lib.SHM_TIMEOUT:
+            holders = self._attachment.holders([lib.shm_space_blocker(self._pointer)])
+            raise Locked(f"lock {self._text!r} could not be looked up within {self._timeout} s", holders=holders)
+        _native.check(status)
         lock = ffi.gc(made[0], lib.shm_lock_free)
         # The C core writes owner_died only once the lock is taken: an exception that strikes in between can tell.
         owner_died = ffi.new("int *", -1)
@@ -87,7 +92,7 @@ class NamedLock:
         """Wait for the lock in slices, so that Python can look for signals in between."""
         while True:
             now = int(lib.shm_monotonic_ns())
-            status = lib.shm_lock_take(lock, min(limit, now + _SLICE_NS), owner_died)
+            status = lib.shm_lock_take(lock, min(limit, now + _native.SLICE_NS), owner_died)
             if status == lib.SHM_OK:
                 return
             if status not in (lib.SHM_LOCKED, lib.SHM_INTERRUPTED):

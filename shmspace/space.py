@@ -248,7 +248,9 @@ class Space:
         """
         number, data = _kind_number(kind), options.check_structure_name(name)
         pointer = self._pointer(changing=True)
-        status = lib.shm_space_delete(pointer, number, data, len(data), _native.deadline(_PATIENCE_NS))
+        status = _native.patiently(
+            lambda limit: lib.shm_space_delete(pointer, number, data, len(data), limit), _PATIENCE_NS
+        )
         return status != lib.SHM_NOT_FOUND and _native.check(status) == 0
 
     def check(self) -> list[Problem]:

@@ -13,12 +13,10 @@ if TYPE_CHECKING:
 
 __all__ = ["IncomingView", "OutgoingView"]
 
-_SLICE_NS = 100_000_000
-
 
 def _deadline(limit: int) -> int:
     """The next moment at which Python looks for signals, or the deadline."""
-    return min(limit, int(lib.shm_monotonic_ns()) + _SLICE_NS)
+    return min(limit, int(lib.shm_monotonic_ns()) + _native.SLICE_NS)
 
 
 def _release(view: memoryview | None) -> None:
@@ -46,7 +44,7 @@ class OutgoingView:
     def __enter__(self) -> memoryview:
         pointer = self._writer._pointer
         native = ffi.new("shm_view *")
-        limit = _native.deadline(max(self._timeout_ns, _SLICE_NS) if self._timeout_ns >= 0 else -1)
+        limit = _native.deadline(max(self._timeout_ns, _native.SLICE_NS) if self._timeout_ns >= 0 else -1)
         self._native = native
         status = lib.shm_channel_reserve(pointer, self._length, limit, native)
         if status != lib.SHM_OK:

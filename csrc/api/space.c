@@ -55,7 +55,7 @@ void shm_space_free(shm_space *space) { shm__unattach(space); }
 int shm_space_destroy(const char *directory, const char *name) { return shm__destroy(directory, name, all_types); }
 int shm_space_retired(shm_space *space) { return shm_load_acquire(&space->header->life) != SHM_LIFE_LIVE; }
 const char *shm_space_path(shm_space *space) { return space->path; }
-uint32_t shm_space_token(shm_space *space) { return space->token; }
+uint32_t shm_space_blocker(shm_space *space) { return shm_load_relaxed(&space->blocker); }
 uint64_t shm_space_stamp(shm_space *space) { return space->readonly ? 0 : shm__stamp(space); }
 void shm_space_reap_dead(shm_space *space) {
   if (!space->readonly) shm__reap_dead(space);

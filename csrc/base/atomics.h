@@ -57,11 +57,13 @@ static inline void shm_pause(void) {
 #define SHM_NO_TSAN
 #endif
 
-SHM_NO_TSAN static inline void shm_copy_racing(void *to, const void *from, u64 length) {
 #ifdef SHM_TSAN
+SHM_NO_TSAN __attribute__((unused)) static void shm_copy_racing(void *to, const void *from, u64 length) {
   for (u64 i = 0; i < length; i++) ((volatile u8 *)to)[i] = ((const volatile u8 *)from)[i]; /* memcpy is watched too */
-#else
-  if (length) __builtin_memcpy(to, from, length);
-#endif
 }
+#else
+static inline void shm_copy_racing(void *to, const void *from, u64 length) {
+  if (length) __builtin_memcpy(to, from, length);
+}
+#endif
 #endif

@@ -160,6 +160,7 @@ static void bury(struct shm__space *space, struct shm_entry *entry) {
   shm_add(&space->header->deletions, 1); /* SYNC directory.deletions: for those on their way along the chain */
   if (main_ours) shm__block_free(space, main);
   if (entry_ours) shm__block_free(space, own);
+  shm_add(&space->header->deletions, 1); /* SYNC directory.deletions: a walk that met the freed bytes sees a new count */
 }
 
 /* Bury the entry if it is deleted, or may vanish, and nobody uses it. The lock is held. */
@@ -168,6 +169,14 @@ static void bury_unused(struct shm__space *space, struct shm_entry *entry) {
   const struct shm__type *type = type_of(space, entry->kind);
   if (type && type->idle && type->idle(space, entry->main)) shm_store_release(&entry->life, SHM_LIFE_DELETED);
   if (shm_load_acquire(&entry->life) != SHM_LIFE_LIVE) bury(space, entry);
+}
+
+int shm__directory_share(struct shm__space *space, struct shm__structure *structure, u64 deadline_ns) {
+  int status = lock_directory(space, deadline_ns);
+  if (status != SHM_OK) return status;
+  structure->refs++;
+  unlock_directory(space);
+  return SHM_OK;
 }
 
 void shm__directory_release(struct shm__space *space, struct shm__structure *structure) {

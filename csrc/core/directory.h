@@ -21,6 +21,8 @@ struct shm__maker {
 /* Open (kind, name); with a maker it is made when it is not there. Release it once for every open. */
 int shm__directory_open(struct shm__space *space, u32 kind, const char *name, u32 name_length,
                         const struct shm__maker *maker, u64 deadline_ns, struct shm__structure **structure);
+/* One more user of an open structure, to be released by itself. */
+int shm__directory_share(struct shm__space *space, struct shm__structure *structure, u64 deadline_ns);
 void shm__directory_release(struct shm__space *space, struct shm__structure *structure);
 
 /* Delete it for everybody; SHM_NOT_FOUND if it is not there (any more). */

@@ -87,6 +87,7 @@ int shm__lock_watching(struct shm__space *space, u32 *word, u64 deadline_ns, u32
     if (now_ns >= deadline_ns) {
       status = shm__token_alive(space, found & SHM_TOKEN_MASK) ? SHM_TIMEOUT : take_dead(space, word, found);
       if (status == SHM_BUSY) continue;
+      if (status == SHM_TIMEOUT) shm_store_relaxed(&space->blocker, found & SHM_TOKEN_MASK);
       break;
     }
     if (shown == SHM_WAITS) shown = shm__wait_show(space, id, SHM__WAITS_LOCK);

@@ -48,8 +48,8 @@ static void write_row(struct shm_member *member) {
   member->since_ns = shm__realtime_ns();
   member->pid_namespace = shm__pid_namespace();
   member->uid = shm__uid();
-  member->bell_armed = 0;
-  for (int i = 0; i < SHM_WAITS; i++) member->wait_structure[i] = 0;
+  shm_store_relaxed(&member->bell_armed, 0); /* relaxed: somebody may still ring the one before us */
+  for (int i = 0; i < SHM_WAITS; i++) shm_store_relaxed(&member->wait_structure[i], 0);
   shm__command((char *)member->command, sizeof member->command);
 }
 

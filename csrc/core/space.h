@@ -49,6 +49,7 @@ struct shm__space {
   u32 cpus;         /* usable when we attached */
   u32 sends;        /* messages this process sent; a hint */
   u32 suspect;      /* token of a dead member whose lock was taken over and who is still to be reaped */
+  u32 blocker;      /* token of the member whose lock a call of ours waited for in vain; for people */
   u32 closing, busy; /* close waits until no slow call is under way */
   u64 deferred;     /* payload offset of the first block to free later: its class lock was held by a stopped process */
   int region_fd, member_fd;

@@ -104,7 +104,7 @@ int shm_space_destroy(const char *directory, const char *name);
 int shm_space_retired(shm_space *space);
 const char *shm_space_path(shm_space *space);
 void shm_space_stat(shm_space *space, shm_space_facts *facts);
-uint32_t shm_space_token(shm_space *space);
+uint32_t shm_space_blocker(shm_space *space);
 uint32_t shm_space_members(shm_space *space, shm_member_facts *facts, uint32_t room);
 int64_t shm_space_entries(shm_space *space, shm_entry_facts *facts, uint64_t room);
 int shm_space_exists(shm_space *space, uint32_t kind, const char *name, uint32_t name_length);

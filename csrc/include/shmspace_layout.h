@@ -83,7 +83,8 @@ typedef uint64_t u64;
   C(SHM_STREAM_ENDED, 1, "stream state: the last writer has left")                                                     \
   C(SHM_STREAM_SHUT, 2, "stream state: shut down for good")                                                            \
   C(SHM_PORT_READER, 1, "port role")                                                                                   \
-  C(SHM_PORT_WRITER, 2, "port role")
+  C(SHM_PORT_WRITER, 2, "port role")                                                                                   \
+  C(SHM_PORT_PINS, 3, "port role: a reader that was closed while views of it are in use")
 
 /* ---- the header, at offset 0 --------------------------------------------------------------------------------- */
 #define SHM_HEADER_TABLE(F, A)                                                                                         \
@@ -242,7 +243,7 @@ typedef uint64_t u64;
 #define SHM_PORT_TABLE(F, A)                                                                                           \
   F(u64, next, 0, LOCK(producer_lock), "next port of the chain")                                                       \
   F(u32, owner, 8, OWNER, "token of the member that opened it")                                                        \
-  F(u32, role, 12, INIT, "SHM_PORT_READER or SHM_PORT_WRITER")                                                         \
+  F(u32, role, 12, LOCK(producer_lock), "SHM_PORT_*")                                                                  \
   F(u64, since_ns, 16, INIT, "when")                                                                                   \
   A(u8, pad0, 104, 24, ZERO, "")                                                                                       \
   F(u64, cursor, 128, PUBLISH, "all: number of the next message that this reader takes")                               \

@@ -25,6 +25,7 @@
 
 enum {
   NAP_NS = 100000000,
+  READONLY_NAP_NS = 1000000,
   SPIN_MOST = 2000, /* rounds, some 20 ns each */
   SPIN_LEAST = 20,
   SPIN_PAYS_NS = 30000,
@@ -101,7 +102,9 @@ static int wait_for(struct shm__channel *channel, struct shm__event event, int (
     u32 value = space->readonly ? shm_load_acquire(event.word) : shm__event_announce(event);
     status = look(channel); /* SYNC wake: look again behind the announcement */
     if (status != SHM_EMPTY) break;
-    u64 nap_ns = shm_min(deadline_ns - now_ns, space->readonly ? 1000000 : NAP_NS); /* nobody can wake a read-only one */
+    /* Naps end together, on multiples of their length: an idle machine wakes ten times a second, however many sleep. */
+    u64 nap_ns = shm_min(deadline_ns - now_ns, NAP_NS - now_ns % NAP_NS);
+    if (space->readonly) nap_ns = shm_min(nap_ns, READONLY_NAP_NS); /* it cannot announce itself, so nobody wakes it */
     u32 place = space->readonly ? SHM_WAITS : shm__wait_show(space, channel->ring.id, what);
     enum shm__wait_result result = shm__futex_wait(event.word, value, nap_ns);
     if (!space->readonly) shm__wait_hide(space, place);
@@ -329,7 +332,7 @@ static int view_all(struct shm__channel *channel, struct shm__message *message, 
   if (!channel->port) return SHM_OK; /* nothing to pin with */
   int status = shm__ring_lock_producers(ring, deadline_ns);
   if (status != SHM_OK) return status;
-  u64 at = channel->port->cursor;
+  u64 at = shm_load_acquire(&channel->port->cursor); /* another thread of this reader may move it */
   int pin = 0;
   while (pin < SHM_PINS && channel->port->pins[pin]) pin++;
   struct shm_slot *slot = &ring->slots[at & ring->mask];

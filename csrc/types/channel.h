@@ -19,9 +19,10 @@ struct shm__channel {
 
 extern const struct shm__type shm__channel_type;
 
-/* Open or close a port of this role. */
+/* Open a port of this role. Close it: 1 if it has to stay for the sake of views that are in use; then once more when
+ * they are not. */
 int shm__channel_open_port(struct shm__channel *channel, u32 role, u64 deadline_ns);
-void shm__channel_close_port(struct shm__channel *channel);
+int shm__channel_close_port(struct shm__channel *channel);
 
 /* Number of the first message that a reader opened now gets. */
 u64 shm__channel_first(struct shm__channel *channel);

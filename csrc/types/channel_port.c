@@ -108,15 +108,14 @@ static void remove_port(struct shm__ring *ring, u64 offset) {
   if (!port) return;
   u32 owner = port->owner;
   for (int pin = 0; pin < SHM_PINS; pin++) {
-    u64 block = port->pins[pin];
-    port->pins[pin] = 0;
-    if (block) let_go(ring, block, port, owner);
+    if (port->pins[pin]) let_go(ring, port->pins[pin], port, owner);
+    port->pins[pin] = 0; /* only now: of one who dies before, the next reaper hands the block on */
   }
   if (port->role == SHM_PORT_WRITER) {
     if (shared->writers <= 1 && shared->stream == SHM_STREAM_OPEN) shm_store_release(&shared->stream, SHM_STREAM_ENDED);
     SHM_POINT("port.ended");
     shared->writers -= shared->writers > 0;
-  } else {
+  } else if (port->role == SHM_PORT_READER) {
     shared->readers -= shared->readers > 0;
     shared->received_all += port->received;
   }
@@ -138,16 +137,31 @@ static int lock_to_end(struct shm__ring *ring) {
   return status;
 }
 
-void shm__channel_close_port(struct shm__channel *channel) {
+/* Close the reader but keep its pins: 1 if there are any. The producer lock is held. */
+static int keep_pins(struct shm__ring *ring, struct shm_port *port) {
+  int pinned = 0;
+  for (int pin = 0; pin < SHM_PINS; pin++) pinned |= port->pins[pin] != 0;
+  if (pinned && port->role == SHM_PORT_READER) {
+    ring->shared->readers -= ring->shared->readers > 0;
+    ring->shared->received_all += port->received;
+    port->role = SHM_PORT_PINS;
+  }
+  return pinned;
+}
+
+int shm__channel_close_port(struct shm__channel *channel) {
   struct shm__ring *ring = &channel->ring;
-  if (!channel->port) return;
-  if (lock_to_end(ring) == SHM_OK) {
-    remove_port(ring, channel->port_ref.offset);
+  if (!channel->port) return 0;
+  int pinned = 0;
+  if (shm__ring_lock_producers(ring, shm__monotonic_ns() + RECOVER_PATIENCE_NS) == SHM_OK) {
+    pinned = keep_pins(ring, channel->port);
+    if (!pinned) remove_port(ring, channel->port_ref.offset);
     shm__ring_retire(ring);
     shm__unlock(&ring->shared->producer_lock);
     wake_all(ring);
   } /* else a stopped process has the lock: the port goes when this member leaves */
-  channel->port = NULL;
+  if (!pinned) channel->port = NULL;
+  return pinned;
 }
 
 /* ---- death ------------------------------------------------------------------------------------------------------------ */
@@ -200,7 +214,7 @@ const struct shm__type shm__channel_type = {SHM_KIND_CHANNEL, recover, teardown,
 
 void shm__channel_wake(struct shm__channel *channel) { wake_all(&channel->ring); }
 
-SHM_NO_TSAN u32 shm__channel_peers(struct shm__channel *channel, u32 role, u32 *tokens, u32 room) {
+u32 shm__channel_peers(struct shm__channel *channel, u32 role, u32 *tokens, u32 room) {
   struct shm__ring *ring = &channel->ring;
   u32 count = 0;
   int locked = !ring->space->readonly && shm__ring_lock_producers(ring, SHM__TRY) == SHM_OK;
@@ -238,9 +252,8 @@ void shm__channel_unpin(struct shm__channel *channel, struct shm__ref block) {
   if (!channel->port || lock_to_end(ring) != SHM_OK) return;
   for (int pin = 0; pin < SHM_PINS; pin++) {
     if (channel->port->pins[pin] != block.offset) continue;
+    let_go(ring, block.offset, channel->port, ring->space->token); /* other ports keep it; we have only this pin on it */
     channel->port->pins[pin] = 0;
-    /* Other ports, and other pins of ours on the same block, keep it. */
-    let_go(ring, block.offset, NULL, ring->space->token);
     break;
   }
   shm__ring_retire(ring);

@@ -331,23 +331,13 @@ u64 shm__ring_oldest(const struct shm__ring *ring, u64 at) {
   return tail;
 }
 
-/* A hint for those who have no lock: of a port that is going, the cursor may be anything. */
-SHM_NO_TSAN static u64 slowest_hint(const struct shm__ring *ring, u64 tail) {
-  u64 slowest = tail;
-  EACH_PORT(ring, port) {
-    u64 cursor = shm_load_relaxed(&port->cursor);
-    if (shm_load_relaxed(&port->role) == SHM_PORT_READER && cursor < slowest) slowest = cursor;
-  }
-  return slowest;
-}
-
-SHM_NO_TSAN void shm__ring_waiting(struct shm__ring *ring, u64 *messages, u64 *size_bytes) {
+void shm__ring_waiting(struct shm__ring *ring, u64 *messages, u64 *size_bytes) {
   struct shm_ring *shared = ring->shared;
   u64 tail = shm_load_acquire(&shared->tail), from;
   if (ring->delivery == SHM_DELIVERY_ONE) {
     from = shm_load_acquire(&shared->head);
   } else {
-    from = shm_max(slowest_hint(ring, tail), shm_load_acquire(&shared->floor));
+    from = shm_max(shm__ring_slowest(ring), shm_load_acquire(&shared->floor));
   }
   *messages = tail > from ? shm_min(tail - from, ring->capacity) : 0;
   *size_bytes = 0;

@@ -6,16 +6,19 @@ exceptions in one place, `error`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from .. import errors, options
 from . import _core
 from ._core import ffi, lib
 
-__all__ = ["NEVER", "Port", "check", "deadline", "error", "ffi", "lib", "text"]
+__all__ = ["NEVER", "SLICE_NS", "Port", "check", "deadline", "error", "ffi", "lib", "patiently", "text"]
 
 NEVER: int = 2**64 - 1
 """A deadline that never comes."""
+SLICE_NS = 100_000_000
+"""How long a call may sleep before Python looks for signals."""
 
 if lib.shm_hot_install(ffi.cast("void *", id(_core)), ffi.cast("void *", id(options.timeout_ns))) != 0:
     raise ImportError("shmspace: cannot install the native methods")
@@ -25,6 +28,17 @@ Port: Any = _core.Port
 def deadline(timeout_ns: int) -> int:
     """Give the monotonic deadline of a timeout in nanoseconds, -1 for none."""
     return NEVER if timeout_ns < 0 else int(lib.shm_monotonic_ns()) + timeout_ns
+
+
+def patiently(call: Callable[[int], int], timeout_ns: int) -> int:
+    """Call ``call(deadline)`` in slices, with a look for signals in between, until time is up; give its status."""
+    limit = deadline(timeout_ns)
+    while True:
+        now = int(lib.shm_monotonic_ns())
+        status = int(call(min(limit, now + SLICE_NS)))
+        waiting = status in (lib.SHM_TIMEOUT, lib.SHM_BUSY) and now < limit
+        if not waiting and status != lib.SHM_INTERRUPTED:
+            return status
 
 
 def text(pointer: Any) -> str:
@@ -39,7 +53,9 @@ def error(status: int, message: str | None = None, **attributes: Any) -> errors.
     """
     name = lib.shm_error_class(status)
     kind = getattr(errors, text(name), errors.ShmspaceError) if name else errors.ShmspaceError
-    message = message or text(lib.shm_error_text()) or text(lib.shm_error_message(status))
+    if message is None and status < lib.SHM_SHORT:  # below are errors; the others are results, which leave no words
+        message = text(lib.shm_error_text())
+    message = message or text(lib.shm_error_message(status))
     made: errors.ShmspaceError = kind(message, **attributes)
     return made
 

@@ -99,7 +99,8 @@ int hot_wait(Port *self, attempt *attempt, void *context, int none, int64_t time
     if (PyErr_CheckSignals() != 0) return RAISED;
     now_ns = shm_monotonic_ns();
     if (now_ns >= deadline_ns) return status == SHM_TIMEOUT ? status : none;
-    uint64_t slice_ns = now_ns + SLICE_NS < deadline_ns ? now_ns + SLICE_NS : deadline_ns;
+    uint64_t slice_ns = (now_ns / SLICE_NS + 1) * SLICE_NS; /* when naps end in the C core, too */
+    if (slice_ns > deadline_ns) slice_ns = deadline_ns;
     Py_BEGIN_ALLOW_THREADS
     status = attempt(self, context, slice_ns);
     Py_END_ALLOW_THREADS

@@ -92,6 +92,13 @@ static int take(Port *self, int64_t timeout_ns, PyObject **data, uint32_t *codec
   return status == SHM_OK && !*data ? RAISED : status;
 }
 
+/* 1 if the structure is still there; else an exception is set. */
+static int is_there(Port *self) {
+  PyObject *done = PyObject_CallMethod((PyObject *)self, "_look_there", NULL);
+  Py_XDECREF(done);
+  return done != NULL;
+}
+
 /* recv and read: the value of the next message, or its stored bytes. */
 static PyObject *receive(Port *self, PyObject *timeout, const char *what, int stored) {
   PyObject *data;
@@ -99,6 +106,7 @@ static PyObject *receive(Port *self, PyObject *timeout, const char *what, int st
   int64_t timeout_ns = hot_timeout(timeout, self->timeout_ns);
   if (timeout_ns == -2) return NULL;
   if (self->rest && !stored) {
+    if (!is_there(self)) return NULL;
     data = self->rest;
     self->rest = NULL;
     return data;
@@ -225,7 +233,10 @@ static PyObject *receive_many(Port *self, Py_ssize_t count, PyObject *timeout) {
   int64_t timeout_ns = hot_timeout(timeout, self->timeout_ns);
   PyObject *list = timeout_ns == -2 ? NULL : PyList_New(0), *values = NULL, *first = self->rest;
   int status = RAISED, coded = 0;
-  if (!list) return NULL;
+  if (!list || (first && !is_there(self))) {
+    Py_XDECREF(list);
+    return NULL;
+  }
   while (hot_is_open(self, "recv_many")) {
     status = take_many(self, list, count - (first != NULL), first ? 0 : timeout_ns, &coded);
     if (status == RAISED) break;

@@ -50,7 +50,7 @@ static void read_all(shm_channel *channel, u32 index, u32 *mine) {
   u32 count = 0;
   meet(gate, WRITERS + READERS);
   for (int status = SHM_OK; status != SHM_END;) {
-    struct letter letter;
+    struct letter letter = {0, 0};
     u64 how = below(&chance, 10);
     if (how == 0) {
       status = read_batch(reader, mine, &count);

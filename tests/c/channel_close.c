@@ -8,7 +8,7 @@
 static u32 inside;
 
 static void *wait_for_message(void *reader) {
-  struct letter letter;
+  struct letter letter = {0, 0};
   shm_add(&inside, 1);
   IS(recv_letter(reader, &letter, SHM_NEVER), SHM_CLOSED);
   return NULL;

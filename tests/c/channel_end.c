@@ -26,7 +26,7 @@ static void write_until_killed(void *context) {
 static void read_to_the_end(u32 index, void *context) {
   shm_space *space = join_space();
   shm_channel *channel = open_it(space, *(u32 *)context), *reader = open_reader(channel);
-  struct letter letter;
+  struct letter letter = {0, 0};
   u32 next = 0;
   int status;
   shm_add(ready, 1);
@@ -45,7 +45,7 @@ static void read_to_the_end(u32 index, void *context) {
 static void end_by_death(shm_space *space, u32 delivery) {
   shm_channel *channel = open_it(space, delivery), *reader = open_reader(channel);
   struct worker sleepers[SLEEPERS];
-  struct letter letter;
+  struct letter letter = {0, 0};
   *ready = 0;
   IS(recv_letter(reader, &letter, in_ns(20 * MS)), SHM_EMPTY); /* no writer yet: it has not ended */
   for (u32 i = 0; i < SLEEPERS; i++) {
@@ -80,7 +80,7 @@ static void end_by_death(shm_space *space, u32 delivery) {
 
 static void shut(shm_space *space, u32 delivery, int immediate) {
   shm_channel *channel = open_it(space, delivery), *reader = open_reader(channel), *writer = open_writer(channel);
-  struct letter letter;
+  struct letter letter = {0, 0};
   u64 before = used_bytes(space);
   for (u32 n = 0; n < 4; n++) OK(send_letter(writer, n % 2 ? 20 : 2000, 1, n, 0));
   expect_letter(reader, 1, 0);

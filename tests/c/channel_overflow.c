@@ -13,7 +13,7 @@ static u64 *received;
 static void be_full(shm_space *space, u32 delivery, u32 overflow) {
   shm_channel_options options = {.capacity = CAPACITY, .delivery = delivery, .overflow = overflow};
   shm_channel *channel = open_channel(space, "f", options), *reader = open_reader(channel);
-  struct letter letter;
+  struct letter letter = {0, 0};
   for (u32 n = 0; n < CAPACITY; n++) OK(send_letter(channel, 50, 1, n, 0));
   if (overflow == SHM_OVERFLOW_OLDEST) {
     for (u32 n = 0; n < 3; n++) OK(send_letter(channel, 5000, 1, CAPACITY + n, 0));
@@ -51,7 +51,7 @@ static void read_what_is_left(shm_channel *channel, u32 index) {
   u32 next = 0;
   meet(gate, READERS + 1);
   for (;;) {
-    struct letter letter;
+    struct letter letter = {0, 0};
     int status = recv_letter(reader, &letter, in_ns(LONG));
     if (status == SHM_END) break;
     if (status == SHM_LAGGED) {

@@ -11,7 +11,7 @@ static u32 *over;
 
 static void read_backlog(shm_channel *channel, u32 sent, u32 replay, int then) {
   shm_channel *reader = open_reader(channel);
-  struct letter letter;
+  struct letter letter = {0, 0};
   for (u32 n = sent > replay ? sent - replay : 0; n < sent; n++) expect_letter(reader, 1, n);
   IS(recv_letter(reader, &letter, 0), then);
   shm_channel_free(reader);
@@ -36,7 +36,7 @@ static shm_channel *open_traffic(shm_space *space) {
 static void join_the_traffic(shm_channel *channel) {
   for (u32 i = 0; i < JOINS && !shm_load_acquire(over); i++) {
     shm_channel *reader = open_reader(channel);
-    struct letter letter;
+    struct letter letter = {0, 0};
     u32 first = 0;
     for (u32 k = 0; k < TAKEN; k++) {
       int status = recv_letter(reader, &letter, in_ns(LONG));

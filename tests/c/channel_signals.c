@@ -86,7 +86,7 @@ static void close_in_a_hail(void *context) {
   shm_space *space = join_space();
   shm_channel *channel = open_channel(space, "c", (shm_channel_options){.capacity = 3, .delivery = SHM_DELIVERY_ALL});
   shm_channel *reader = open_reader(channel), *writer = open_writer(channel);
-  struct letter letter;
+  struct letter letter = {0, 0};
   (void)context;
   pid_t child = start_child(hold_the_locks, NULL);
   await(gate, 1);

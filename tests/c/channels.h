@@ -60,7 +60,7 @@ static inline void write_letter(u8 *data, u64 length_bytes, u32 sender, u32 numb
 }
 
 static inline struct letter read_letter(const u8 *data, u64 length_bytes) {
-  struct letter letter;
+  struct letter letter = {0, 0};
   CHECK(length_bytes >= sizeof letter);
   memcpy(&letter, data, sizeof letter);
   u8 expected = (u8)(letter.sender * 31 + letter.number);
@@ -88,7 +88,7 @@ static inline int recv_letter(shm_channel *reader, struct letter *letter, u64 de
 
 /* Receive one that must be there. */
 static inline void expect_letter(shm_channel *reader, u32 sender, u32 number) {
-  struct letter letter;
+  struct letter letter = {0, 0};
   OK(recv_letter(reader, &letter, in_ns(LONG)));
   if (letter.sender != sender || letter.number != number) {
     FAIL("message %u of %u came, not %u of %u", letter.number, letter.sender, number, sender);

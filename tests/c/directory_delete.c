@@ -13,7 +13,7 @@ static void block(u32 index, void *context) {
   shm_space *space = join_space();
   shm_channel *channel = open_channel(space, "c", (shm_channel_options){.capacity = 2});
   shm_channel *full = open_channel(space, "full", (shm_channel_options){.capacity = 2});
-  struct letter letter;
+  struct letter letter = {0, 0};
   (void)context;
   shm_add(ready, 1);
   if (index % 2) IS(recv_letter(channel, &letter, in_ns(LONG)), SHM_CLOSED);
@@ -43,7 +43,7 @@ int main(int argc, char **argv) {
   delete_channel(space, "c");
   delete_channel(space, "full");
   IS(shm_space_delete(space, SHM_KIND_CHANNEL, "c", 1, in_ns(LONG)), SHM_NOT_FOUND);
-  struct letter letter;
+  struct letter letter = {0, 0};
   IS(recv_letter(full, &letter, 0), SHM_CLOSED);
   IS(send_letter(channel, 10, 1, 1, 0), SHM_CLOSED);
   IS(shm_channel_shutdown(channel, 0, 0), SHM_CLOSED);

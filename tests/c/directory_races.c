@@ -11,7 +11,7 @@ static void send_and_take(shm_channel *channel, u32 index, u32 n) {
   int status = send_letter(channel, n % 3 ? 40 : 3000, index, n, in_ns(LONG));
   if (status == SHM_CLOSED) return;
   OK(status);
-  struct letter letter;
+  struct letter letter = {0, 0};
   status = recv_letter(channel, &letter, 0); /* whoever sent it */
   if (status != SHM_EMPTY && status != SHM_CLOSED && status != SHM_BUSY) OK(status);
 }

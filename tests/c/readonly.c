@@ -26,6 +26,7 @@ static void refuse_changes(shm_space *space, shm_channel *one, shm_channel *all)
   IS(shm_channel_recv_many(one, (shm_small[1]){0}, 1, 0, &done), SHM_READ_ONLY);
   IS(shm_channel_recv_view(one, &view, 0), SHM_READ_ONLY);
   IS(shm_channel_shutdown(all, 0, 0), SHM_READ_ONLY);
+  IS(shm_channel_look_room(all), SHM_READ_ONLY);
   IS(shm_lock_open(space, "l", 1, 0, &lock), SHM_READ_ONLY);
   IS(shm_space_delete(space, SHM_KIND_CHANNEL, "all", 3, 0), SHM_READ_ONLY);
   shm_channel_options options = {.capacity = 1, .codec = "raw"};
@@ -63,7 +64,7 @@ static void look(shm_space *space, shm_channel *all) {
 /* What happens to others does not end it; a sleeper notices that it has gone. */
 static void sleep_to_the_end(void *context) {
   shm_space *space;
-  struct letter letter;
+  struct letter letter = {0, 0};
   shm_channel_options options;
   (void)context;
   OK(shm_space_open(test_directory, test_name, 0, 0, 0600, SHM_OPEN_READONLY, in_ns(LONG), &space));

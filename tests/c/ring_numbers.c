@@ -33,7 +33,7 @@ static void let_go(shm_space *space, shm_channel *channel, shm_channel *reader) 
 
 static void pass_through(shm_space *space, u32 delivery, u64 number) {
   shm_channel *channel = open_numbered(space, delivery, SHM_OVERFLOW_WAIT, number), *reader = open_reader(channel);
-  struct letter letter;
+  struct letter letter = {0, 0};
   for (u32 n = 0; n < ROUNDS; n++) {
     u32 count = n % CAPACITY + 1;
     for (u32 i = 0; i < count; i++) OK(send_letter(channel, i % 2 ? 30 : 3000, n, i, 0));
@@ -62,7 +62,7 @@ static void pass_through(shm_space *space, u32 delivery, u64 number) {
 
 static void drop_oldest(shm_space *space, u32 delivery, u64 number) {
   shm_channel *channel = open_numbered(space, delivery, SHM_OVERFLOW_OLDEST, number), *reader = open_reader(channel);
-  struct letter letter;
+  struct letter letter = {0, 0};
   for (u32 n = 0; n < ROUNDS; n++) OK(send_letter(channel, n % 2 ? 30 : 3000, 1, n, 0));
   if (delivery == SHM_DELIVERY_ALL) {
     IS(recv_letter(reader, &letter, 0), SHM_LAGGED);

@@ -9,6 +9,7 @@
 #include "channels.h"
 
 enum { WORKERS = 4, CHANNELS = 6, HANDLES = 8, STEPS = 400, SIZE = 8 << 20, VIEWS = 2 };
+enum { KEPT = CHANNELS - 1 }; /* this one is not deleted: who only looks cannot keep it, and would read what comes after */
 
 /* What a member has; both of its threads use it. */
 struct member {
@@ -30,6 +31,8 @@ static const shm_channel_options kinds[CHANNELS] = {
 };
 
 static u64 ends_ns;
+
+void note_death(void); /* of tests/c/support */
 
 /* Refusals are results; damage, misuse and the like are not. */
 static int refused(int status) {
@@ -81,7 +84,7 @@ static void look_at_views(shm_channel *reader, struct chance *chance) {
 
 static void receive_some(shm_channel *reader, struct chance *chance) {
   u64 how = below(chance, 8);
-  struct letter letter;
+  struct letter letter = {0, 0};
   if (how == 0) {
     look_at_views(reader, chance);
   } else if (how == 1) {
@@ -101,7 +104,7 @@ static void look_around(struct member *member, struct chance *chance) {
   shm_space_facts facts;
   shm_channel_facts channel_now;
   u32 tokens[8];
-  switch (below(chance, 9)) {
+  switch (below(chance, 10)) {
     case 0: shm_space_stat(member->space, &facts); break;
     case 1: CHECK(shm_space_members(member->space, members, 8) <= WORKERS * 3 + 1); break;
     case 2: CHECK(shm_space_entries(member->space, entries, 8) >= 0); break;
@@ -110,6 +113,7 @@ static void look_around(struct member *member, struct chance *chance) {
     case 5: if (channel) shm_channel_peers(channel, (int)below(chance, 2), tokens, 8); break;
     case 6: if (channel) shm_channel_probe(channel, (int)below(chance, 2)); break;
     case 7: if (channel) refused(shm_channel_look(channel)); break;
+    case 8: if (channel && !member->readonly) refused(shm_channel_look_room(channel)); break;
     default: shm_space_exists(member->space, SHM_KIND_CHANNEL, "c1", 2);
   }
 }
@@ -147,7 +151,7 @@ static void one_step(struct member *member, struct chance *chance) {
   } else if (what < 99 && member->channels[k] && below(chance, 10) == 0) {
     refused(shm_channel_shutdown(member->channels[k], (int)below(chance, 2), some_deadline(chance)));
   } else if (below(chance, 20) == 0) {
-    char name[3] = {'c', (char)('0' + below(chance, CHANNELS)), 0};
+    char name[3] = {'c', (char)('0' + below(chance, KEPT)), 0};
     refused(shm_space_delete(member->space, SHM_KIND_CHANNEL, name, 2, some_deadline(chance)));
   } else if (below(chance, 10) == 0) {
     shm_problem problems[2];
@@ -158,7 +162,7 @@ static void one_step(struct member *member, struct chance *chance) {
 /* ---- a member's life ----------------------------------------------------------------------------------------------------- */
 static void open_handles(struct member *member, struct chance *chance) {
   for (u32 k = 0; k < HANDLES; k++) {
-    u32 kind = (u32)below(chance, CHANNELS);
+    u32 kind = member->readonly ? KEPT : (u32)below(chance, CHANNELS);
     char name[3] = {'c', (char)('0' + kind), 0};
     shm_channel_options options = kinds[kind];
     options.max_message_bytes = 1 << 14;
@@ -208,6 +212,7 @@ static void free_handles(struct member *member) {
 static void die(struct member *member) {
   shm_space *space = member->space;
   if (!as_threads) raise(SIGKILL);
+  note_death();
   shm_store_release(&space->closing, 1); /* so that freeing our handles touches nothing */
   free_handles(member);
   shm_space_free(space);
