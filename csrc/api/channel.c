@@ -60,8 +60,6 @@ static int check_options(const struct shm__ring *ring, const shm_channel_options
 /* A read-only space cannot keep the structure with a bit: it looks whether it is still the one it opened. */
 static int open_readonly(struct shm__space *space, const char *name, u32 name_length, shm_channel *channel) {
   channel->core.deletions = shm_load_acquire(&space->header->deletions); /* SYNC directory.deletions */
-  channel->name_length = name_length;
-  memcpy(channel->name, name, name_length);
   const struct shm_entry *entry = shm__directory_look(space, SHM_KIND_CHANNEL, name, name_length);
   if (!entry) {
     return shm__fail(SHM_NOT_FOUND, "%s has no channel named %.*s", space->path, (int)name_length, name);
@@ -122,8 +120,6 @@ static int open_port(shm_channel *parent, u32 role, u64 deadline_ns, shm_channel
     made->core.ring = parent->core.ring;
     made->core.deletions = parent->core.deletions;
     made->epoch = parent->epoch;
-    made->name_length = parent->name_length;
-    memcpy(made->name, parent->name, sizeof made->name);
     status = take_place(made, parent, role, deadline_ns);
     shm__channel_leave(parent);
   }
@@ -203,13 +199,7 @@ int shm_channel_alive(shm_channel *channel) {
   struct shm__space *space = channel->core.ring.space;
   if (shm_load_acquire(&space->header->life) != SHM_LIFE_LIVE || shm_load_acquire(&channel->core.closing)) return 0;
   if (!space->readonly) return shm_load_acquire(&channel->core.ring.shared->life) == SHM_LIFE_LIVE;
-  /* Without a bit in its users map the ring may be gone, and its memory be something else by now. */
-  u64 deletions = shm_load_acquire(&space->header->deletions); /* SYNC directory.deletions */
-  if (deletions == channel->core.deletions) return 1;
-  const struct shm_entry *entry = shm__directory_look(space, SHM_KIND_CHANNEL, channel->name, channel->name_length);
-  if (!entry || entry->id != channel->core.ring.id) return 0;
-  channel->core.deletions = deletions;
-  return 1;
+  return still_there(channel); /* its memory may be something else by now */
 }
 
 /* ---- looking ------------------------------------------------------------------------------------------------------------ */

@@ -13,8 +13,6 @@ struct shm_channel {
   struct shm__structure *structure; /* NULL on a read-only space, and once it was let go */
   u32 epoch;                        /* fork epoch in which it was opened */
   u32 busy;                         /* calls under way that may sleep or copy for long */
-  u32 name_length;                  /* read-only: to look whether it is still there */
-  char name[SHM_NAME_BYTES];
 };
 
 static inline int shm__channel_enter(shm_channel *channel) {

@@ -76,17 +76,18 @@ static uint64_t missing(struct world *world, const struct drained *found, const 
 static void judge_books(struct world *world, const struct drained *found) {
   const struct scene *scene = world->scene, *other = other_scene(scene);
   int all = scene->delivery == SHM_DELIVERY_ALL;
-  const struct progress *victim = &world->progress[VICTIM], *second = &world->progress[OTHER];
+  const struct progress *victim = &world->progress[VICTIM], *second = &world->progress[OTHER],
+                        *survivor = &world->progress[SURVIVOR];
   uint64_t waiting = scene->early ? 0 : world->start->waiting, passed = world->start->passed + world->start->waiting - waiting;
   struct segment segments[] = {
       {1 + passed, waiting, waiting},
       {MINE(OTHER) + 1, second->sent, other ? other->sends : 0},
       {MINE(VICTIM) + 1, victim->sent, scene->sends},
-      {RELIEF + 1, world->relieved, world->relieved},
+      {RELIEF + 1, survivor->sent, survivor->sent},
   };
   if (found->gone) return;
-  uint64_t absent = missing(world, found, segments, 4), least = victim->taken + second->taken;
-  uint64_t most = scene->takes + (other ? other->takes : 0), unsure = found->count ? 0 : scene->sends;
+  uint64_t absent = missing(world, found, segments, 4), least = victim->taken + second->taken + survivor->taken;
+  uint64_t most = scene->takes + (other ? other->takes : 0) + survivor->taken, unsure = found->count ? 0 : scene->sends;
   if (all && !scene->shuts) least = most = found->lost;
   if (all && found->lost > scene->takes) blame(world, "the survivor lagged by %llu", (unsigned long long)found->lost);
   if (absent + unsure < least || absent > most) {

@@ -156,11 +156,13 @@ static void space_can_be_made(struct world *world) {
 
 static void destroy(struct world *world) { shm_space_destroy(world->directory, world->name); }
 
-/* Whoever has it open gets Closed; the name is free for a new one. */
+/* Whoever has a destroyed space open gets Closed; its name is free for a new one. */
 static void space_can_be_replaced(struct world *world) {
   uint8_t byte = 0;
+  int expected = shm_space_retired(world->space) ? SHM_CLOSED : SHM_OK; /* the victim had only begun */
   int status = TIMED(world, shm_channel_send(world->channel, &byte, 1, 0, patience_ns()));
-  if (status != SHM_CLOSED) blame(world, "sending in a destroyed space: %s", shm_error_name(status));
+  if (status != expected) blame(world, "sending in a space being destroyed: %s", shm_error_name(status));
+  if (expected == SHM_OK && shm_space_destroy(world->directory, world->name) != SHM_OK) blame(world, "%s", shm_error_text());
   shm_channel_free(world->channel);
   world->channel = NULL;
   shm_space_close(world->space);

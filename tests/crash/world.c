@@ -336,15 +336,31 @@ void stage(struct world *world, const struct scene *scene, const struct start *s
 }
 
 void relieve(struct world *world) {
-  uint8_t bytes[SMALL_BYTES];
-  fill_message(bytes, RELIEF + 1, sizeof bytes);
+  uint8_t bytes[BLOCK_BYTES];
+  uint64_t length;
+  uint32_t codec;
+  int status;
+  if (other_scene(world->scene) && other_scene(world->scene)->sends) {
+    status = TIMED(world, shm_channel_recv(world->channel, bytes, sizeof bytes, &length, &codec, patience_ns()));
+    world->progress[SURVIVOR].taken = 1;
+  } else {
+    fill_message(bytes, RELIEF + 1, SMALL_BYTES);
+    status = TIMED(world, shm_channel_send(world->channel, bytes, SMALL_BYTES, 0, patience_ns()));
+    world->progress[SURVIVOR].sent = 1;
+  }
   world->relieved = 1;
-  int status = TIMED(world, shm_channel_send(world->channel, bytes, sizeof bytes, 0, patience_ns()));
   if (status != SHM_OK) blame(world, "relieving: %s", shm_error_name(status));
 }
 
-/* A sleeper comes free by itself: the death has cost him his nap at most. If the victim died too early to wake him, it
- * takes the survivor's message. */
+/* The message that a reader waits for, or the room that a writer waits for, is not there. */
+static int in_vain(struct world *world) {
+  shm_channel_facts facts;
+  if (!other_scene(world->scene)->sends) return shm_channel_look(world->reader ? world->reader : world->channel) == SHM_EMPTY;
+  return shm_channel_stat(world->channel, &facts) == SHM_OK && facts.waiting == facts.capacity;
+}
+
+/* A sleeper comes free by itself: the death has cost him his nap at most. If the victim died before it did what he waits
+ * for, it takes the survivor's help. */
 void meet_other(struct world *world) {
   if (world->scene->other_role != SLEEPS) return;
   siginfo_t info = {0};
@@ -352,9 +368,7 @@ void meet_other(struct world *world) {
     waitid(P_PID, (id_t)world->pids[OTHER], &info, WEXITED | WNOHANG | WNOWAIT);
     shm_nap_ns(1000000);
   }
-  shm_channel *reader = world->reader ? world->reader : world->channel;
-  int for_message = !other_scene(world->scene)->sends;
-  if (info.si_pid == 0 && for_message && shm_channel_look(reader) == SHM_EMPTY) relieve(world);
+  if (info.si_pid == 0 && in_vain(world)) relieve(world);
   if (await_death(world, OTHER) != 0) blame(world, "the sleeper did not come free by itself");
   const struct progress *other = &world->progress[OTHER];
   if (!world->relieved && other->blocked_ns > world->longest_ns) world->longest_ns = other->blocked_ns;

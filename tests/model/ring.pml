@@ -2,19 +2,20 @@
  *
  * A step (a statement, or an atomic block) has one access to shared memory; steps interleave freely. A death is a step of
  * the process killer: its victim never moves again (unless). Locks are what lock.pml proves them to be: free, somebody's,
- * or taken over from one found dead by who then repairs. Waiting is what wake.pml proves it to be. Blocks are allocated
- * and freed in one step, as under the lock of their class.
+ * or taken over from one found dead by who then repairs. Waiting is what wake.pml proves it to be. A block is allocated
+ * and freed in one step, as under the lock of its class.
  *
- *   producer    shm__channel_send: lock, shm__ring_room, shm__ring_publish, unlock, else wait for shm__channel_look_room
- *   consumer    take_one: look, lock, shm__ring_take, unlock, copy out, shm__block_free
- *   repair_producers, repair_consumers, give_back    of the same names
- *   reaper      shm__reap of each of the dead: recover of channel.c takes both locks, so that no heir is still
- *               repairing, then shm__blocks_reap frees what the dead holds (reapers that die: recover.pml)
+ *   producer      shm__channel_send: lock, shm__ring_room, shm__ring_publish, unlock, or wait for shm__channel_look_room;
+ *                 -DOLDEST: shm__ring_drop_oldest (drop_head) instead of waiting
+ *   consumer      take_one: look, lock, shm__ring_take, unlock, copy out, shm__block_free
+ *   take, drop, repair_producers, repair_consumers   shm__ring_take, shm__block_drop, shm__ring_repair_*
+ *   reaper        shm__reap of each of the dead: recover of channel.c takes both locks, so that no heir is still at his
+ *                 repair; then shm__blocks_reap frees what the dead one holds (reapers that die: recover.pml)
  *
  * Proved
  *   a message is taken once at most, whole, in order, from a block that nobody else has
- *   none is lost but with one who died after taking it; none that was never published is seen
- *   in the end each block is free, or belongs to one message that still waits
+ *   none is lost but with one who died after taking it; none is seen that was not published
+ *   in the end each block is free, or belongs to one message that still waits; tail is what was published
  *   nobody waits for room that there is, even if nobody reaps (-DNO_REAPER)
  *
  * Mutants: TAIL_BEFORE_SEQ SEQ_BEFORE_LINK HEAD_BEFORE_HOLD BLOCKS_BEFORE_LOCKS HEIR_IGNORED ALWAYS_DROP KEPT_SLOT
@@ -30,22 +31,20 @@
 #define DEATHS 2
 #endif
 #ifndef SLOTS
-#define SLOTS 2
+#define SLOTS 1 /* the capacity too */
 #endif
-#define MASK (SLOTS - 1)
-#define CAPACITY SLOTS
 #ifndef MESSAGES
-#define MESSAGES (SLOTS + 1)
+#define MESSAGES (SLOTS + 1) /* one each, and the first producer the rest */
 #endif
 #define BLOCKS 4
 
 #define PEOPLE (PRODUCERS + CONSUMERS) /* tokens are 1 .. PEOPLE */
 #define REAPER (PEOPLE + 1)
-#define FREE 0                         /* a block's word: FREE, HELD by a token, or LINKED; and its generation */
+#define FREE 0   /* a block's word: FREE, HELD by a token, or LINKED; and its generation */
 #define LINKED 9
 
-typedef slot_t { byte seq, block, gen } /* block 0: none */
-typedef block_t { byte who, gen, message }
+typedef slot_t { byte seq, block, gen }; /* block 0: none */
+typedef block_t { byte who, gen, message };
 
 slot_t slots[SLOTS];
 block_t blocks[BLOCKS + 1];
@@ -54,13 +53,14 @@ bool dead[REAPER + 1], reaped[REAPER + 1];
 byte deaths, unreaped;
 
 /* What the properties speak of. */
-byte order[MESSAGES];       /* the messages by number, from 1 */
+byte order[MESSAGES];  /* the message of each number */
 bool taken[MESSAGES];
-byte published;
-byte waiting;               /* the living who wait for room: bit = token */
+byte published;        /* how many */
+byte waiting;          /* the living who wait for room: bit = token */
 
-#define SLOT(n) slots[(n) & MASK]
+#define SLOT(n) slots[(n) & (SLOTS - 1)]
 #define READY(n) (SLOT(n).seq == (n) + 1) /* shm__ring_ready */
+#define ROOM (tail - head < SLOTS)        /* negative when one died before moving tail */
 
 /* A step: take a lock, then go on at whole; or take it over from one who is dead, then go on behind, to repair. */
 #define LOCK(lock, whole) \
@@ -71,17 +71,16 @@ byte waiting;               /* the living who wait for room: bit = token */
     fi }
 
 /* Part of a step: compare-and-swap of a block's word. */
-#define IS(b, g, w) (blocks[b].gen == (g) && blocks[b].who == (w))
+#define IS(b, g, w) (blocks[b].gen == g && blocks[b].who == w)
 #define CHANGE(b, g, from, to) \
   if \
   :: IS(b, g, from) -> blocks[b].who = to \
   :: else \
   fi
 
-/* shm__block_drop */
-inline drop(b, g) {
-  atomic { CHANGE(b, g, LINKED, me) };
-  atomic { CHANGE(b, g, me, FREE) }
+inline drop() {
+  atomic { CHANGE(block, gen, LINKED, me) };
+  atomic { CHANGE(block, gen, me, FREE) }
 }
 
 inline repair_producers() {
@@ -89,21 +88,21 @@ inline repair_producers() {
   :: atomic { READY(tail) -> tail++ }
   :: atomic { !READY(tail) -> break }
   od;
-  atomic {
+  atomic { /* the slot that was being filled; of a full ring it is still the oldest message */
     if
-#ifdef MUTANT_KEPT_SLOT /* leaves the slot that was being filled as it is */
+#ifdef MUTANT_KEPT_SLOT /* leaves it as it is */
     :: false
-#elif defined(MUTANT_ALWAYS_DROP) /* takes the oldest message of a full ring for an unpublished one */
+#elif defined(MUTANT_ALWAYS_DROP) /* even the oldest message */
     :: SLOT(tail).block != 0
 #else
-    :: SLOT(tail).block != 0 && tail - head <= MASK
+    :: SLOT(tail).block != 0 && tail - head < SLOTS
 #endif
        -> block = SLOT(tail).block; gen = SLOT(tail).gen
     :: else
     fi };
   if
   :: block != 0 ->
-     drop(block, gen);
+     drop();
      SLOT(tail).block = 0
   :: else
   fi;
@@ -126,6 +125,42 @@ inline repair_consumers() {
     block = 0; gen = 0 }
 }
 
+#define MOVE_HEAD atomic { assert(!taken[head]); taken[head] = true; head++ }
+
+/* The oldest message, if there is one: its block is ours then. */
+inline take() {
+  atomic {
+    if
+    :: READY(head) -> block = SLOT(head).block; gen = SLOT(head).gen
+    :: else
+    fi };
+  if
+  :: block != 0 ->
+#ifdef MUTANT_HEAD_BEFORE_HOLD
+     MOVE_HEAD;
+#endif
+     atomic { assert(IS(block, gen, LINKED)); blocks[block].who = me }; /* shm__block_hold */
+#ifndef MUTANT_HEAD_BEFORE_HOLD
+     MOVE_HEAD
+#endif
+  :: else
+  fi
+}
+
+/* A step: shm__block_free of what was taken, with its payload as it was sent. */
+inline free_taken(n) {
+  atomic {
+    if
+    :: block != 0 ->
+       assert(IS(block, gen, me) && blocks[block].message == order[n]);
+       blocks[block].who = FREE
+    :: else
+    fi;
+    block = 0; gen = 0 }
+}
+
+#define PUBLISH atomic { SLOT(tail).seq = tail + 1; order[tail] = blocks[mine].message; published++ }
+
 proctype producer(byte me; byte left) {
   byte n, block, gen, mine, mine_gen;
   {
@@ -137,45 +172,60 @@ proctype producer(byte me; byte left) {
          :: blocks[mine].who == FREE -> break
          :: else -> mine++
          od;
-         blocks[mine].who = me;
          blocks[mine].gen++;
-         mine_gen = blocks[mine].gen;
-         blocks[mine].message = 2 * left + me };
+         blocks[mine].who = me;
+         blocks[mine].message = 2 * left + me;
+         mine_gen = blocks[mine].gen };
 again:
        LOCK(producer_lock, room);
        repair_producers();
 room:
        atomic {
          if
-         :: tail - head < CAPACITY -> n = tail; goto fill
+         :: ROOM -> goto fill
+#ifdef OLDEST
+         :: else
+         fi };
+       LOCK(consumer_lock, first);
+       repair_consumers();
+first:
+       atomic { n = head };
+       take();
+       consumer_lock = 0;
+       free_taken(n);
+       atomic { n = 0; goto room };
+#else
          :: else -> producer_lock = 0; waiting = waiting | 1 << me
          fi };
 end_full:
        atomic {
-#ifdef MUTANT_ROOM_UNSIGNED /* one who died before moving tail makes head pass it: no room, it seems */
-         tail >= head && tail - head < CAPACITY -> waiting = waiting & ~(1 << me); goto again
+#ifdef MUTANT_ROOM_UNSIGNED /* takes a head that has passed tail for a full ring */
+         tail >= head && ROOM
 #else
-         tail - head < CAPACITY -> waiting = waiting & ~(1 << me); goto again
+         ROOM
 #endif
-       };
+           -> waiting = waiting & ~(1 << me); goto again };
+#endif
 fill:
-       SLOT(n).block = mine;
-       SLOT(n).gen = mine_gen;
+       SLOT(tail).block = mine;
+       SLOT(tail).gen = mine_gen;
 #ifdef MUTANT_SEQ_BEFORE_LINK
-       d_step { SLOT(n).seq = n + 1; order[n] = blocks[mine].message; published++ };
+       PUBLISH;
 #endif
-       d_step { CHANGE(mine, mine_gen, me, LINKED) }; /* shm__block_link */
+       atomic { CHANGE(mine, mine_gen, me, LINKED) }; /* shm__block_link */
 #ifdef MUTANT_TAIL_BEFORE_SEQ
-       tail = n + 1;
-#endif
+       tail++;
+       atomic { SLOT(tail - 1).seq = tail; order[tail - 1] = blocks[mine].message; published++ };
+#else
 #ifndef MUTANT_SEQ_BEFORE_LINK
-       d_step { SLOT(n).seq = n + 1; order[n] = blocks[mine].message; published++ };
+       PUBLISH;
 #endif
-       tail = n + 1;
-       d_step { producer_lock = 0; left--; n = 0; mine = 0; mine_gen = 0 }
+       tail++;
+#endif
+       atomic { producer_lock = 0; left--; mine = 0; mine_gen = 0 }
     :: left == 0 -> break
     od
-  } unless { d_step { dead[me] -> n = 0; block = 0; gen = 0; mine = 0; mine_gen = 0; left = 0 } }
+  } unless { atomic { dead[me] -> n = 0; block = 0; gen = 0; mine = 0; mine_gen = 0; left = 0 } }
 }
 
 proctype consumer(byte me) {
@@ -184,81 +234,64 @@ proctype consumer(byte me) {
 end_waiting:
     do
     :: READY(head) ->
-       LOCK(consumer_lock, take);
+       LOCK(consumer_lock, whole);
        repair_consumers();
-take:
-       atomic {
-         n = head;
-         if
-         :: READY(n) -> block = SLOT(n).block; gen = SLOT(n).gen
-         :: else -> goto unlock
-         fi };
-#ifdef MUTANT_HEAD_BEFORE_HOLD
-       d_step { head = n + 1; assert(!taken[n]); taken[n] = true };
-#endif
-       d_step { assert(IS(block, gen, LINKED)); blocks[block].who = me }; /* shm__block_hold */
-#ifndef MUTANT_HEAD_BEFORE_HOLD
-       d_step { head = n + 1; assert(!taken[n]); taken[n] = true };
-#endif
-unlock:
-       atomic {
-         consumer_lock = 0;
-         if
-         :: block != 0
-         :: else -> goto next
-         fi };
-       d_step { /* copy, shm__block_free */
-         assert(IS(block, gen, me) && blocks[block].message == order[n]);
-         blocks[block].who = FREE };
-next:
-       atomic { n = 0; block = 0; gen = 0 }
+whole:
+       atomic { n = head };
+       take();
+       consumer_lock = 0;
+       free_taken(n);
+       n = 0
     od
-  } unless { d_step { dead[me] -> n = 0; block = 0; gen = 0 } }
+  } unless { atomic { dead[me] -> n = 0; block = 0; gen = 0 } }
 }
 
 inline reap_blocks() {
-  d_step {
-    who = 1;
+  atomic {
+    n = 1;
     do
-    :: who <= BLOCKS -> CHANGE(who, blocks[who].gen, gone, FREE); who++
+    :: n <= BLOCKS -> CHANGE(n, blocks[n].gen, gone, FREE); n++
     :: else -> break
     od;
-    who = 0 }
+    n = 0 }
 }
 
 proctype reaper(byte me) {
-  byte gone, who, block, gen;
+  byte gone, n, block, gen;
 end_idle:
   do
   :: atomic { unreaped > 0 -> unreaped--;
        do
-       :: gone++; if :: dead[gone] && !reaped[gone] -> break :: else fi
+       :: gone++;
+          if
+          :: dead[gone] && !reaped[gone] -> break
+          :: else
+          fi
        od };
 #ifdef MUTANT_BLOCKS_BEFORE_LOCKS
      reap_blocks();
 #endif
-     /* recover of csrc/types/channel.c */
-#ifdef MUTANT_HEIR_IGNORED /* only if the lock still is that of the dead: an heir may be repairing */
-     if
-     :: atomic { consumer_lock == gone -> consumer_lock = me }
-     :: consumer_lock != gone -> goto producers
-     fi;
+#ifdef MUTANT_HEIR_IGNORED /* only if the lock still is that of the dead one: an heir may be at his repair */
+     atomic {
+       if
+       :: consumer_lock == gone -> consumer_lock = me
+       :: else -> goto producers
+       fi };
 #else
-     LOCK(consumer_lock, unlock);
+     LOCK(consumer_lock, relinked);
 #endif
      repair_consumers();
-unlock:
+relinked:
      consumer_lock = 0;
 producers:
-     LOCK(producer_lock, done);
+     LOCK(producer_lock, moved);
      repair_producers();
-done:
+moved:
      producer_lock = 0;
      reap_blocks();
      atomic { reaped[gone] = true; gone = 0 }
   od
 }
-
 
 proctype killer() {
   byte who;
@@ -274,19 +307,20 @@ proctype killer() {
   od
 }
 
+/* Looks when nothing moves any more. */
 active proctype monitor() {
   byte i, linked;
 end_quiet:
   atomic {
     timeout ->
-    assert(waiting == 0 || published - head >= CAPACITY);
+    assert(waiting == 0 || published - head >= SLOTS);
 #ifndef NO_REAPER
     assert(tail == published && head <= tail && producer_lock == 0 && consumer_lock == 0);
     for (i : 1 .. BLOCKS) {
       if
       :: blocks[i].who == FREE
       :: blocks[i].who == LINKED -> linked++
-      :: else -> assert(blocks[i].who <= PRODUCERS && !dead[blocks[i].who]) /* of one who waits for room */
+      :: else -> assert(waiting & 1 << blocks[i].who) /* of one who waits for room */
       fi
     }
     assert(linked == tail - head)
