@@ -217,7 +217,8 @@ typedef uint64_t u64;
   F(u64, discarded, 192, PUBLISH, "one: messages discarded by shutdown; all: those below this number were")            \
   F(u64, received_all, 200, LOCK(producer_lock), "all: messages that readers closed by now took")                      \
   F(u64, linked_blocks, 208, LOCK(producer_lock), "all: unretired messages in blocks; a hint that can be rebuilt")     \
-  A(u8, pad2, 40, 216, ZERO, "")                                                                                       \
+  F(u64, probed_ns, 216, COUNTER, "when a sleeper last looked whether a peer has died (monotonic); a hint")            \
+  A(u8, pad2, 32, 224, ZERO, "")                                                                                       \
   F(u32, consumer_lock, 256, OWNER, "one: serialises readers")                                                         \
   F(u32, pad3, 260, ZERO, "")                                                                                          \
   F(u64, head, 264, PUBLISH, "one: number of the next message to take; below it slots may be reused")                  \

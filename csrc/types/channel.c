@@ -29,6 +29,7 @@ enum {
   SPIN_MOST = 2000, /* rounds, some 20 ns each */
   SPIN_LEAST = 20,
   SPIN_PAYS_NS = 30000,
+  TRY_EVERY = 32, /* naps */
   NEAR_ROUNDS = 16,
   NEAR_TIMES = 16,
   HANG_BACK_ROUNDS = 64,
@@ -56,31 +57,38 @@ static void hang_back(struct shm__channel *channel) {
   for (int round = 0; round < HANG_BACK_ROUNDS; round++) shm_pause();
 }
 
-/* Spin while look says SHM_EMPTY. */
+/* Spin while look says SHM_EMPTY: for long when that paid the last time, else for a moment. */
 static int spin(struct shm__channel *channel, int (*look)(struct shm__channel *)) {
   if (channel->ring.space->cpus < 2) return look(channel);
   hang_back(channel);
-  u32 rounds = shm_load_relaxed(&channel->spin); /* relaxed: a private hint; 0 in a new handle */
-  for (u32 round = 0; round < (rounds ? rounds : SPIN_MOST); round++) {
+  u32 most = shm_load_relaxed(&channel->sleepy) ? SPIN_LEAST : SPIN_MOST; /* relaxed: a private hint */
+  for (u32 round = 0; round < most; round++) {
     int status = look(channel);
     if (status != SHM_EMPTY) {
       shm_store_relaxed(&channel->near, round < NEAR_ROUNDS ? shm_load_relaxed(&channel->near) + 1 : 0);
-      if (round > YIELD_AFTER) shm_store_relaxed(&channel->spin, round / 2); /* it needed our CPU: rather sleep */
+      shm_store_relaxed(&channel->sleepy, round > YIELD_AFTER); /* it needed our CPU: rather sleep */
       return status;
     }
     shm_pause();
     if (round > YIELD_AFTER && round % YIELD_EVERY == 0) shm__yield(); /* the other side may want this very CPU */
   }
   shm_store_relaxed(&channel->near, 0);
+  shm_store_relaxed(&channel->sleepy, 1);
   return SHM_EMPTY;
 }
 
-/* How long to spin next time: more when this wait turned out short, ever less when it was long. */
+/* We slept: now and then, after a short sleep, try whether spinning pays again. */
 static void learn(struct shm__channel *channel, u64 waited_ns) {
-  u32 rounds = shm_load_relaxed(&channel->spin);
-  if (rounds == 0) rounds = SPIN_MOST;
-  rounds = waited_ns < SPIN_PAYS_NS ? rounds * 2 : rounds / 2;
-  shm_store_relaxed(&channel->spin, (u32)shm_min(shm_max(rounds, SPIN_LEAST), SPIN_MOST));
+  u32 naps = shm_load_relaxed(&channel->naps) + 1;
+  shm_store_relaxed(&channel->naps, naps);
+  shm_store_relaxed(&channel->sleepy, waited_ns > SPIN_PAYS_NS || naps % TRY_EVERY != 0);
+}
+
+/* Of all who sleep on the channel one in each period looks whether a peer has died. */
+static void probe_in_turn(struct shm__channel *channel, u32 role, u64 now_ns) {
+  u64 last_ns = shm_load_relaxed(&channel->ring.shared->probed_ns); /* relaxed: the compare-and-swap decides */
+  if (channel->ring.space->readonly || now_ns - last_ns < NAP_NS / 2) return;
+  if (shm_cas(&channel->ring.shared->probed_ns, &last_ns, now_ns)) shm__channel_probe(channel, role);
 }
 
 /* Wait until look says something else than SHM_EMPTY. SHM_OK: look again. SHM_EMPTY: the deadline has come.
@@ -96,7 +104,7 @@ static int wait_for(struct shm__channel *channel, struct shm__event event, int (
   for (; status == SHM_EMPTY; now_ns = shm__monotonic_ns()) {
     if (now_ns >= deadline_ns) {
       learn(channel, now_ns - start_ns);
-      shm__channel_probe(channel, role);
+      probe_in_turn(channel, role, now_ns);
       return look(channel) == SHM_EMPTY ? SHM_EMPTY : SHM_OK;
     }
     u32 value = space->readonly ? shm_load_acquire(event.word) : shm__event_announce(event);
@@ -108,7 +116,7 @@ static int wait_for(struct shm__channel *channel, struct shm__event event, int (
     u32 place = space->readonly ? SHM_WAITS : shm__wait_show(space, channel->ring.id, what);
     enum shm__wait_result result = shm__futex_wait(event.word, value, nap_ns);
     if (!space->readonly) shm__wait_hide(space, place);
-    if (result == SHM__WAIT_TIMEOUT) shm__channel_probe(channel, role);
+    if (result == SHM__WAIT_TIMEOUT) probe_in_turn(channel, role, shm__monotonic_ns());
     status = look(channel);
     if (result == SHM__WAIT_SIGNAL && status == SHM_EMPTY) return SHM_INTERRUPTED;
   }

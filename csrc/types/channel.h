@@ -12,7 +12,7 @@ struct shm__channel {
   u64 cursor;            /* all, on a read-only space: our place, since we have no port */
   u64 lost;              /* messages lost at the last SHM_LAGGED */
   u64 deletions;         /* header.deletions when last found alive (read-only) */
-  u32 spin;              /* rounds worth spinning; adapts */
+  u32 sleepy, naps;      /* spinning did not pay the last time; sleeps so far */
   u32 near, sends_seen;  /* how often in a row the other side was just behind; see hang_back */
   u32 closing;           /* this handle is being closed: calls under way leave */
 };

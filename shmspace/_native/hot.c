@@ -98,7 +98,14 @@ int hot_wait(Port *self, attempt *attempt, void *context, int none, int64_t time
   while (status == none || status == SHM_BUSY || status == SHM_TIMEOUT || status == SHM_INTERRUPTED) {
     if (PyErr_CheckSignals() != 0) return RAISED;
     now_ns = shm_monotonic_ns();
-    if (now_ns >= deadline_ns) return status == SHM_TIMEOUT ? status : none;
+    if (now_ns >= deadline_ns) { /* a last look, also at who has died */
+      if (status == SHM_TIMEOUT) return status;
+      Py_BEGIN_ALLOW_THREADS
+      shm_channel_probe(self->handle, writers);
+      status = attempt(self, context, 0);
+      Py_END_ALLOW_THREADS
+      return status == SHM_BUSY ? none : status;
+    }
     uint64_t slice_ns = (now_ns / SLICE_NS + 1) * SLICE_NS; /* when naps end in the C core, too */
     if (slice_ns > deadline_ns) slice_ns = deadline_ns;
     Py_BEGIN_ALLOW_THREADS

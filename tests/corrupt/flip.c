@@ -5,8 +5,8 @@
  *     flip copy|live bits|extremes DIRECTORY NAME TARGETS  NAME is a region made before; TARGETS a file of lines
  *                                                          "offset bytes label", the words to change
  *
- * copy: a process comes to the changed region. live: one that has everything open in it, too, goes on when the other has
- * done. What goes wrong is printed, and the exit status is 1.
+ * copy: a process comes to the changed region. live: one that has everything open in it goes on before another comes, and
+ * when that one has left. What goes wrong is printed, and the exit status is 1.
  *
  * Link: --wrap=shm__nap_ns
  */
@@ -34,7 +34,7 @@ static const char *directory, *name;
 static int live, bits;
 static u8 *golden;
 static u64 cases, faults;
-static u32 *stage; /* shared: 1 the holder has everything open, 2 it goes on */
+static u32 *stage; /* shared: the holder 1 has everything open, 2 goes on, 3 has done so, 4 goes on again and ends */
 
 void __wrap_shm__nap_ns(u64 nap_ns);
 void __wrap_shm__nap_ns(u64 nap_ns) { (void)nap_ns; } /* nobody is waited for */
@@ -106,6 +106,24 @@ static u8 *restore(void) {
 /* ---- one case ------------------------------------------------------------------------------------------------------------ */
 static void come_and_use(void) { use_region(directory, name, !live); }
 
+/* The holder is at this stage; on to the next one when it is told to. */
+static void meet(u32 mine) {
+  alarm(0);
+  __atomic_store_n(stage, mine, __ATOMIC_SEQ_CST);
+  while (__atomic_load_n(stage, __ATOMIC_SEQ_CST) == mine) usleep(50);
+}
+
+/* Let the holder go on until it has come to that stage, or has ended. */
+static int lead(pid_t holder, u32 from, u32 to) {
+  siginfo_t info = {0};
+  __atomic_store_n(stage, from, __ATOMIC_SEQ_CST);
+  while (__atomic_load_n(stage, __ATOMIC_SEQ_CST) != to) {
+    if (waitid(P_PID, (id_t)holder, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == holder) return 0;
+    usleep(50);
+  }
+  return 1;
+}
+
 static void hold_and_go_on(void) {
   shm_space *space;
   struct handles handles;
@@ -113,11 +131,11 @@ static void hold_and_go_on(void) {
   open_handles(&handles, space);
   send_length(handles.writer, 300);
   CALL(shm_channel_recv_view, handles.second, &handles.view, soon());
-  alarm(0);
-  __atomic_store_n(stage, 1, __ATOMIC_SEQ_CST);
-  while (__atomic_load_n(stage, __ATOMIC_SEQ_CST) != 2) usleep(50);
+  meet(1);
   use_handles(&handles);
   look_around(space);
+  meet(3);
+  use_handles(&handles);
   end_handles(&handles);
   end_space(space);
 }
@@ -131,17 +149,14 @@ static void reseal(u8 *bytes) {
 /* The word at offset becomes value; in the header, with checksums made right again if sealed. */
 static int survives(u64 offset, u64 width, u64 value, int sealed) {
   u8 *bytes = restore();
-  pid_t holder = 0;
-  int well = 1;
   *stage = 0;
-  if (live) {
-    holder = in_child(hold_and_go_on);
-    while (__atomic_load_n(stage, __ATOMIC_SEQ_CST) != 1 && waitpid(holder, NULL, WNOHANG) == 0) usleep(50);
-  }
+  pid_t holder = live ? in_child(hold_and_go_on) : 0;
+  int well = !live || lead(holder, 0, 1);
   memcpy(bytes + offset, &value, width);
   if (sealed) reseal(bytes);
-  if (!ended_well(in_child(come_and_use))) well = 0;
-  __atomic_store_n(stage, 2, __ATOMIC_SEQ_CST);
+  if (live) lead(holder, 2, 3);
+  well &= ended_well(in_child(come_and_use));
+  __atomic_store_n(stage, 4, __ATOMIC_SEQ_CST);
   if (holder && !ended_well(holder)) {
     printf("the holder: ");
     well = 0;
@@ -201,7 +216,8 @@ int main(int argc, char **argv) {
   unsigned long long offset, width;
   char label[128];
   while (targets && fscanf(targets, "%llu %llu %127s", &offset, &width, label) == 3) attempt_all(offset, width, label);
-  if (!targets || fclose(targets) != 0) return 2;
+  if (!targets || fclose(targets) != 0 || cases == 0) return 2;
   printf("%llu cases, %llu faults\n", (unsigned long long)cases, (unsigned long long)faults);
+  free(golden);
   return faults ? 1 : 0;
 }

@@ -27,14 +27,31 @@ static void end_act(struct world *world) {
   meet_other(world);
 }
 
-static void note(const struct scene *scene, const struct start *start, struct trace *trace, struct world *world) {
+static void end_scene(struct world *world, int reap_first) {
+  if (!world->failure[0]) judge(world, reap_first);
+  abandon(world);
+  unmake_world(world);
+}
+
+/* Play the scene without a death: it warms the survivor up, so that what is traced is what comes later, too. */
+static void rehearse(struct world *world, const struct scene *scene, const struct start *start) {
+  stage(world, scene, start, NULL, 0, 0);
+  go_on(world, VICTIM);
+  if (!world->failure[0] && await_death(world, VICTIM) != 0) blame(world, "the victim did not end by itself");
+  if (!world->failure[0]) meet_other(world);
+  end_scene(world, 1);
+  if (!world->failure[0]) return;
+  printf("FAIL %s/%s: without a death: %s\n", scene->name, start->name, world->failure);
+  failures++;
+}
+
+static void note(struct world *world, const struct scene *scene, const struct start *start, struct trace *trace) {
+  trace->count = 0;
   stage(world, scene, start, NULL, 0, 1);
   if (!world->failure[0]) trace_act(world, trace);
   if (!world->failure[0]) world->progress[VICTIM].done = 1;
   end_act(world);
-  if (!world->failure[0]) judge(world, 1);
-  abandon(world);
-  unmake_world(world);
+  end_scene(world, 1);
   if (!world->failure[0]) return;
   printf("FAIL %s/%s: traced to the end: %s\n", scene->name, start->name, world->failure);
   failures++;
@@ -47,9 +64,7 @@ static int kill_in_state(struct world *world, const struct scene *scene, const s
   int there = !world->failure[0] && trace_to(world, trace, k);
   if (k == trace->count) world->progress[VICTIM].done = 1;
   end_act(world);
-  if (!world->failure[0]) judge(world, reap_first);
-  abandon(world);
-  unmake_world(world);
+  end_scene(world, reap_first);
   if (world->failure[0]) {
     printf("FAIL %s/%s: killed behind %llu of %llu instructions, at 0x%llx, %s: %s\n", scene->name, start->name,
            (unsigned long long)k, (unsigned long long)trace->count, (unsigned long long)trace->address[k],
@@ -62,8 +77,8 @@ static int kill_in_state(struct world *world, const struct scene *scene, const s
 static void kill_everywhere(struct world *world, const struct scene *scene, const struct start *start, uint64_t stride) {
   static struct trace trace;
   uint64_t states = 0, kills = 0, elsewhere = 0, before_ns = shm_monotonic_ns();
-  note(scene, start, &trace, world); /* twice: the first one warms the survivor up */
-  note(scene, start, &trace, world);
+  rehearse(world, scene, start);
+  note(world, scene, start, &trace);
   world->longest_ns = 0;
   uint64_t traced_ns = shm_monotonic_ns();
   for (uint64_t k = 0; k <= trace.count && failures < FAILURES_MOST; k++) {

@@ -4,16 +4,18 @@
  * the process killer: its victim never moves again (unless). The producer lock is what lock.pml proves it to be. There is
  * one message, in a block that two readers look at; a port has the token of its owner.
  *
- *   reader      view_all: pin, move the cursor; look; shm__channel_unpin: let_go, clear the pin, shm__ring_retire
- *   retire      retire_slot, give_back: unpublish, then free the block, or hand it to one who pins it
- *   let_go      hand a retired block on to the next who pins it, or free it
- *   reaper      recover, remove_port, shm__ring_retire; then shm__blocks_reap. Two at once; one of them may die
+ *   reader      view_all: pin, move the cursor; look; shm__channel_unpin: let_go, clear the pin, shm__ring_retire. The
+ *               two are alike, and one may die
+ *   writer      shm__ring_retire by somebody else
+ *   retire, give_back, repair   retire_slot: unpublish, then free the block, or hand it to one who pins it; an heir goes on
+ *   let_go      hand a retired block on to the next who pins it, or free it; only then is the pin cleared
+ *   reapers     recover with remove_port, shm__ring_retire; then shm__blocks_reap. Two, at once; one may die
  *
  * Proved
  *   the block is not freed while somebody alive looks at it
  *   it is freed in the end, once, whoever died
  *
- * Mutants: PIN_CLEARED_FIRST FREED_THOUGH_PINNED BLOCKS_FIRST NO_REPAIR
+ * Mutants: PIN_CLEARED_FIRST FREED_THOUGH_PINNED BLOCKS_FIRST NO_REPAIR.
  */
 #ifndef DEATHS
 #define DEATHS 2
@@ -197,13 +199,14 @@ proctype killer() {
   do
   :: atomic { deaths < DEATHS -> deaths++;
        if
-       :: dead[1] = true; looks[1] = false /* the readers are alike: one may die */
+       :: dead[1] = true; looks[1] = false
        :: dead[MORTAL] = true
        fi }
   :: break
   od
 }
 
+/* Looks when nothing moves any more. */
 active proctype monitor() {
 end_quiet:
   atomic {

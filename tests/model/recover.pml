@@ -2,11 +2,11 @@
  *
  * A step (a statement, or an atomic block) has one access to shared memory or one system call; steps interleave freely. A
  * death is a step of the process killer: its victim never moves again (unless), and the kernel unlocks its file byte.
- * Slot 0 is first the patient's, then, one generation on, the newcomer's. A word is owned by a token, never by a slot.
+ * Slot 1 is first the patient's, then, one generation on, the newcomer's. A word is owned by a token, never by a slot.
  *
  *   patient     takes a structure's lock, publishes a block there and links it; has another block, and the structure
- *               open; then leaves: shm__detach reaps its own token, and unlocks its byte. It may die anywhere.
- *   reaper      shm__reap_dead, over and over. Two of them, at once; one may die anywhere, and is then reaped too
+ *               open; then leaves: shm__detach reaps its own token, and unlocks its byte. It may die anywhere
+ *   reapers     shm__reap_dead, over and over. Two, at once; one of them may die anywhere, and is then reaped too
  *   newcomer    claim_slot; opens the structure (its bit in the users map), allocates the block that became free
  *   probe       shm__token_alive: the member's word is its token's, and its byte is locked
  *   reap        mark dead; the structure's lock, with repair; the users map under the directory's lock; blocks, taken
@@ -18,7 +18,7 @@
  *   nobody alive is robbed, not even one who is just leaving
  *   a published block is linked in the end, others are freed, once; everything of the dead is handed back
  *
- * Mutants: EVICT_BY_SLOT LEAVER_ROBBED SLOT_FIRST BLIND_MARK BLIND_FREE HEIR_IGNORED BLOCKS_FIRST NO_TAKEOVER
+ * Mutants: EVICT_BY_SLOT LEAVER_ROBBED SLOT_FIRST BLIND_MARK BLIND_FREE HEIR_IGNORED BLOCKS_FIRST NO_TAKEOVER.
  */
 #ifndef DEATHS
 #define DEATHS 2
@@ -235,6 +235,7 @@ proctype killer() {
   od
 }
 
+/* Looks when nothing moves any more. */
 active proctype monitor() {
 end_quiet:
   atomic {

@@ -148,7 +148,7 @@ inline take() {
 }
 
 /* A step: shm__block_free of what was taken, with its payload as it was sent. */
-inline free_taken(n) {
+inline free_taken() {
   atomic {
     if
     :: block != 0 ->
@@ -156,7 +156,7 @@ inline free_taken(n) {
        blocks[block].who = FREE
     :: else
     fi;
-    block = 0; gen = 0 }
+    block = 0; gen = 0; n = 0 }
 }
 
 #define PUBLISH atomic { SLOT(tail).seq = tail + 1; order[tail] = blocks[mine].message; published++ }
@@ -192,8 +192,8 @@ first:
        atomic { n = head };
        take();
        consumer_lock = 0;
-       free_taken(n);
-       atomic { n = 0; goto room };
+       free_taken();
+       goto room;
 #else
          :: else -> producer_lock = 0; waiting = waiting | 1 << me
          fi };
@@ -240,8 +240,7 @@ whole:
        atomic { n = head };
        take();
        consumer_lock = 0;
-       free_taken(n);
-       n = 0
+       free_taken()
     od
   } unless { atomic { dead[me] -> n = 0; block = 0; gen = 0 } }
 }

@@ -1,21 +1,22 @@
-/* stream.pml: ports and the end of a stream, csrc/types/channel.c with delivery "one", under deaths at every step.
+/* stream.pml: ports and the end of a stream, csrc/types/channel.c, under deaths at every step. Delivery is "one" or, with
+ * -DALL, "all" with a reader who may be overtaken; head is then that reader's cursor.
  *
  * A step (a statement, or an atomic block) has one access to shared memory; steps interleave freely. A death is a step of
  * the process killer: its victim never moves again (unless). Locks are what lock.pml proves them to be, waiting what
  * wake.pml proves, taking one message what ring.pml proves; readers need not die, for they change nothing here.
  *
- *   open, close      shm__channel_open_port, shm__channel_close_port with remove_port
- *   send             shm__ring_publish under the producer lock: the slot's seq, then tail
- *   reader           shm__channel_recv until SHM_END: shm__channel_look, take
- *   repair           shm__ring_repair_producers: tail, links and count of ports
- *   reaper           recover: every port of the dead is removed under the producer lock; then their blocks are freed
+ *   writer       shm__channel_open_port; shm__ring_publish under the producer lock: the slot's seq, then tail;
+ *                shm__channel_close_port
+ *   remove_port, repair   remove_port; shm__ring_repair_producers: tail, the links and the count of ports
+ *   reader       shm__channel_recv until SHM_END: shm__channel_look (seq and tail in one step: both only rise), take
+ *   reaper       recover: the port of the dead is removed under the producer lock; then shm__blocks_reap
  *
  * Proved
- *   a reader gets the end only when all that was sent before it has been taken
+ *   a reader gets the end only when all that was sent before it has been taken (-DREADERS=2 -DSLOTS=2 -DDEATHS=0 too)
  *   the end is declared only when no writer is left, and it is declared, however the last one went
- *   in the end the count of writers is right, and each port's block is free or linked by the chain
+ *   in the end the count of writers is right, and each port's block is free, or linked and in the chain
  *
- * Mutants: NO_SECOND_LOOK STALE_HEAD END_AFTER_UNLINK END_EARLY NO_RECOUNT
+ * Mutants: END_AFTER_UNLINK END_EARLY NO_RECOUNT; with two readers: NO_SECOND_LOOK STALE_HEAD; of -DALL: LAPPED.
  */
 #define WRITERS 2
 #ifndef READERS
@@ -29,6 +30,13 @@
 #endif
 #define SLOT(n) seq[(n) & (SLOTS - 1)]
 #define READY(n) (SLOT(n) == (n) + 1)
+#ifdef ALL /* overflow drops the oldest */
+#define ROOM true
+#define PASSED(n) (tail > n)
+#else
+#define ROOM (tail - head < SLOTS)
+#define PASSED(n) false
+#endif
 
 #define OPEN 0
 #define ENDED 1
@@ -43,7 +51,7 @@ bool dead[REAPER + 1], reaped[REAPER + 1];
 byte deaths, unreaped;
 
 /* What the properties speak of. */
-bool begun;                  /* somebody opened a port */
+bool begun;                  /* somebody has opened a port */
 bool has[WRITERS + 1];       /* a living writer has opened, and not begun to close */
 byte sent_before_end;        /* tail when the end was declared last */
 byte published;
@@ -90,7 +98,7 @@ inline declare_end() {
     fi }
 }
 
-/* remove_port: the port of writer p, found in the chain. */
+/* The port of writer p is in the chain, and the lock is ours. */
 inline remove_port(p) {
 #ifndef MUTANT_END_AFTER_UNLINK
   declare_end();
@@ -117,7 +125,6 @@ inline remove_port(p) {
 }
 
 proctype writer(byte me; byte left) {
-  byte n;
   {
     block[me] = me;
     LOCK(opening);
@@ -136,15 +143,15 @@ send:  LOCK(sending);
 sending:
        atomic {
          if
-         :: tail - head < SLOTS -> n = tail; goto publish
+         :: ROOM -> goto publish
          :: else -> producer_lock = 0
          fi };
 end_full:
-       atomic { tail - head < SLOTS -> goto send };
+       atomic { ROOM -> goto send };
 publish:
-       atomic { SLOT(n) = n + 1; published++ };
-       tail = n + 1;
-       atomic { producer_lock = 0; left--; n = 0 }
+       atomic { SLOT(tail) = tail + 1; published++ };
+       tail++;
+       atomic { producer_lock = 0; left-- }
     :: left == 0 -> break
     od;
 
@@ -154,49 +161,54 @@ closing:
     atomic { has[me] = false };
     remove_port(me);
     producer_lock = 0
-  } unless { atomic { dead[me] -> n = 0; left = 0 } }
+  } unless { atomic { dead[me] -> left = 0 } }
 }
+
+#define LOOK(got) \
+  atomic { \
+    if \
+    :: got -> at = 0; saw = 0; goto take \
+    :: else \
+    fi }
 
 proctype reader() {
   byte at, saw;
 look:
   at = head;
+  LOOK(READY(at) || PASSED(at));
   atomic {
+    at = 0;
     if
-    :: READY(at) -> at = 0; goto take
-    :: else
-    fi };
-  atomic {
-    if
-    :: stream == OPEN -> at = 0
+    :: stream == OPEN
     :: stream == ENDED -> saw = sent_before_end; goto again
     fi };
 end_waiting:
-  READY(head) || stream != OPEN;
-  goto look;
-#ifndef MUTANT_NO_SECOND_LOOK /* trusts the look before the end was seen */
+  atomic { READY(head) || PASSED(head) || stream != OPEN -> goto look };
 again:
+#ifndef MUTANT_NO_SECOND_LOOK /* trusts the look before the end was seen */
   at = head;
-  atomic {
-    if
-    :: READY(at) -> at = 0; saw = 0; goto take
-    :: else
-    fi };
-#ifndef MUTANT_STALE_HEAD /* forgets that others may have moved head, and a new writer reused the slot */
+#ifdef MUTANT_LAPPED /* forgets that writers may have overtaken the reader meanwhile */
+  LOOK(READY(at));
+#else
+  LOOK(READY(at) || PASSED(at));
+#endif
+#ifndef MUTANT_STALE_HEAD /* forgets that others may have moved head, and a new writer used the slot again */
   if
   :: head == at
   :: head != at -> goto again
   fi;
 #endif
-#else
-again:
 #endif
   atomic { assert(head >= saw); goto done }; /* SHM_END */
 take:
   atomic {
     if
     :: READY(head) -> head++
-    :: else
+    :: else ->
+       if
+       :: PASSED(head + SLOTS) -> head = tail - SLOTS /* catch_up */
+       :: else
+       fi
     fi;
     goto look };
 done:
@@ -243,6 +255,7 @@ proctype killer() {
   od
 }
 
+/* Looks when nothing moves any more. */
 active proctype monitor() {
 end_quiet:
   atomic {

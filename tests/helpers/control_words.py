@@ -1,0 +1,152 @@
+"""Where the control words of a region are: a walk over its structs by `layout.json` alone.
+
+What is not a message or a free byte is a control word: header, sections, members, directory, entries, classes, pool, page
+words, block headers, links of free lists, rings, slots, ports, locks.
+"""
+
+from __future__ import annotations
+
+import itertools
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from tests.helpers.region_bytes import CODES, DIRECTORY, MEMBERS, PAGE_WORDS, PAGES, STRUCTS, TABLES, C, fnv1a, size_of
+from tests.helpers.region_bytes import CLASSES as CLASS_TABLE
+from tests.helpers.region_bytes import POOL as POOL_TABLE
+
+WIDTHS = {"u8": 1, "u16": 2, "u32": 4, "u64": 8}
+MAIN = {C["SHM_KIND_CHANNEL"]: "shm_ring", C["SHM_KIND_LOCK"]: "shm_mutex"}
+
+
+class Word(NamedTuple):
+    """A control word."""
+
+    offset: int
+    size_bytes: int
+    label: str
+    """Struct and field, with the number of the struct and of the element where there are several."""
+    is_plain: bool
+    """One that stands for many like it, or for nothing: bytes that are always zero, free rows, tails of arrays."""
+
+    def line(self) -> str:
+        """For the program that changes it."""
+        return f"{self.offset} {self.size_bytes} {self.label}\n"
+
+
+class Walk:
+    """The words of a healthy region."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self._sections = {self._get("shm_section", row, "kind"): row for row in self._section_rows()}
+
+    def words(self) -> list[Word]:
+        """Give all control words, each once."""
+        found: dict[int, Word] = {}
+        for word in itertools.chain(self._fixed(), self._pages(), self._structures()):
+            known = found.get(word.offset)
+            if known is None or known.is_plain or known.size_bytes < word.size_bytes:
+                found[word.offset] = word
+        return [found[offset] for offset in sorted(found)]
+
+    def _section_rows(self) -> Iterator[int]:
+        first = self._get("shm_header", 0, "section_offset")
+        for number in range(self._get("shm_header", 0, "section_count")):
+            yield first + number * size_of("shm_section")
+
+    def _get(self, name: str, offset: int, field: str) -> int:
+        found = STRUCTS[name][field]
+        value: int = struct.unpack_from("<" + CODES[found["type"]], self.data, offset + found["offset"])[0]
+        return value
+
+    def _u64(self, offset: int) -> int:
+        value: int = struct.unpack_from("<Q", self.data, offset)[0]
+        return value
+
+    def _struct(self, name: str, offset: int, label: str = "", *, is_plain: bool = False) -> Iterator[Word]:
+        for field in TABLES["structs"][name]["fields"]:
+            width, count = WIDTHS[field["type"]], field["count"]
+            for element in range(count):
+                place = offset + field["offset"] + element * width
+                is_zero = not any(self.data[place : place + width])
+                is_tail = count >= 8 and element not in (0, count - 1) and (is_zero or width == 1)
+                index = f"[{element}]" if count > 1 else ""
+                is_spare = is_plain or is_tail or field["sync"] == "ZERO"
+                yield Word(place, width, f"{name}{label}.{field['name']}{index}", is_spare)
+
+    def _section(self, kind: int, field: str) -> int:
+        return self._get("shm_section", self._sections[kind], field)
+
+    def _fixed(self) -> Iterator[Word]:
+        yield from self._struct("shm_header", 0)
+        for number, row in enumerate(self._section_rows()):
+            yield from self._struct("shm_section", row, f"#{number}", is_plain=number not in (0, 5))
+        for name, kind in (("shm_member", MEMBERS), ("shm_class", CLASS_TABLE)):
+            for number in range(self._section(kind, "count")):
+                row = self._section(kind, "offset") + number * size_of(name)
+                is_used = bool(self._get(name, row, "word" if kind == MEMBERS else "free_head"))
+                yield from self._struct(name, row, f"#{number}", is_plain=not is_used and number > 0)
+        yield from self._struct("shm_directory", self._section(DIRECTORY, "offset"))
+        yield from self._struct("shm_pool", self._section(POOL_TABLE, "offset"))
+
+    def _pages(self) -> Iterator[Word]:
+        words, pages = self._section(PAGE_WORDS, "offset"), self._section(PAGES, "offset")
+        heads: set[int] = set()
+        top = self._get("shm_pool", self._section(POOL_TABLE, "offset"), "top_pages")
+        page = 0
+        while page < top:
+            heads.add(page)
+            word = self._u64(words + page * 8)
+            if word >> 56 == C["SHM_PAGE_SPAN"]:
+                first = pages + page * C["SHM_PAGE_BYTES"] + C["SHM_SPAN_PAD_BYTES"]
+                yield from self._blocks(first, word >> 32 & 0xFF)
+            page += word & 0xFFFFFFFF
+        for number in range(self._section(PAGE_WORDS, "count")):
+            is_plain = number not in heads and number not in (top, top + 1)
+            yield Word(words + number * 8, 8, f"page_word#{number}", is_plain)
+
+    def _blocks(self, first: int, size_class: int) -> Iterator[Word]:
+        row = self._section(CLASS_TABLE, "offset") + size_class * size_of("shm_class")
+        is_huge = size_class == C["SHM_CLASS_HUGE"]
+        stride = 0 if is_huge else self._get("shm_class", row, "stride_bytes")
+        free_seen = 0
+        for number in range(1 if is_huge else self._get("shm_class", row, "span_blocks")):
+            block = first + number * stride
+            is_free = self._get("shm_block", block, "word") >> 60 == C["SHM_BLOCK_FREE"]
+            free_seen += is_free
+            label = f"#{block:x}({'free' if is_free else 'used'})"
+            yield from self._struct("shm_block", block, label, is_plain=free_seen > 1)
+            if is_free:
+                yield Word(block + C["SHM_BLOCK_HEADER_BYTES"], 8, f"free_link#{block:x}", free_seen > 1)
+
+    def _structures(self) -> Iterator[Word]:
+        buckets = self._section(DIRECTORY, "offset") + STRUCTS["shm_directory"]["bucket"]["offset"]
+        for bucket in range(C["SHM_BUCKETS"]):
+            entry = self._u64(buckets + bucket * 8)
+            while entry:
+                name = self._name(entry)
+                assert fnv1a(name) % C["SHM_BUCKETS"] == bucket
+                label = f"({name.decode()})"
+                yield from self._struct("shm_entry", entry, label)
+                yield from self._main(entry, label)
+                entry = self._get("shm_entry", entry, "next")
+
+    def _name(self, entry: int) -> bytes:
+        start = entry + STRUCTS["shm_entry"]["name"]["offset"]
+        return self.data[start : start + self._get("shm_entry", entry, "name_length")]
+
+    def _main(self, entry: int, label: str) -> Iterator[Word]:
+        name, main = MAIN[self._get("shm_entry", entry, "kind")], self._get("shm_entry", entry, "main")
+        yield from self._struct(name, main, label)
+        if name != "shm_ring":
+            return
+        slots = main + self._get("shm_ring", main, "slots_offset")
+        for number in range(self._get("shm_ring", main, "slot_count")):
+            yield from self._struct("shm_slot", slots + number * size_of("shm_slot"), f"{label}#{number}")
+        port = self._get("shm_ring", main, "ports")
+        for number in itertools.count():
+            if not port:
+                return
+            yield from self._struct("shm_port", port, f"{label}#{number}")
+            port = self._get("shm_port", port, "next")
