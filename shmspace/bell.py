@@ -36,7 +36,8 @@ class Bell:
         with self._lock:
             self._listeners[look] = loop
             if self._thread is None and not self._stopped:
-                self._thread = threading.Thread(target=self._run, name="shmspace bell", daemon=True)
+                seen = lib.shm_bell_wait(self._pointer, 0, 0)  # what is rung from now on is heard
+                self._thread = threading.Thread(target=self._run, args=(seen,), name="shmspace bell", daemon=True)
                 self._thread.start()
 
     def ignore(self, look: Callable[[bool], None]) -> None:
@@ -57,8 +58,7 @@ class Bell:
             lib.shm_bell_ring_self(self._pointer)
             thread.join()
 
-    def _run(self) -> None:
-        seen = lib.shm_bell_wait(self._pointer, 0, 0)
+    def _run(self, seen: int) -> None:
         while True:
             now = lib.shm_bell_wait(self._pointer, seen, _NAP_NS)
             with self._lock:

@@ -144,10 +144,15 @@ void shm_channel_mark_closing(shm_channel *channel) { shm_store_release(&channel
 
 void shm__channel_let_go(shm_channel *channel) {
   struct shm__space *space = channel->core.ring.space;
-  if (!channel->structure || shm__enter(space) != SHM_OK) return;
-  if (!shm__channel_close_port(&channel->core)) {
-    shm__directory_release(space, channel->structure);
-    channel->structure = NULL;
+  if (shm__enter(space) != SHM_OK) return;
+  /* Taken first: of two threads one lets go. */
+  struct shm__structure *structure = shm_exchange(&channel->structure, NULL);
+  if (structure) {
+    if (shm__channel_close_port(&channel->core)) {
+      shm_store_release(&channel->structure, structure); /* views are in use: their end comes back here */
+    } else {
+      shm__directory_release(space, structure);
+    }
   }
   shm__leave(space);
 }
@@ -189,7 +194,10 @@ static int still_there(shm_channel *channel) {
     int found = shm__directory_walk(space, is_it, &search) == SHM_OK && search.found;
     u64 now = shm_load_acquire(&space->header->deletions);
     if (!found && now == deletions) return 0; /* else the chain may have changed under our feet */
-    if (found) shm_store_relaxed(&channel->core.deletions, deletions); /* relaxed: of this process only, a hint */
+    if (found) {
+      shm_store_relaxed(&channel->core.deletions, deletions); /* relaxed: of this process only, a hint */
+      return 1;
+    }
     deletions = now;
   }
   return 1;

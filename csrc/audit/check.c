@@ -186,7 +186,8 @@ static int check_block(struct shm__space *space, struct shm__ref ref, u64 word, 
   if (shm__block_state(word) == SHM_BLOCK_HELD) {
     if (!shm__token_alive(space, who)) report(audit, "blocks", ref.offset, "a block is held by a dead member (token %u)", who);
   } else if (shm__block_state(word) == SHM_BLOCK_LINKED) {
-    if (!bsearch(&ref.offset, audit->reachable, audit->reachable_count, sizeof ref.offset, compare_offsets)) {
+    if (audit->reachable_count == 0 ||
+        !bsearch(&ref.offset, audit->reachable, audit->reachable_count, sizeof ref.offset, compare_offsets)) {
       report(audit, "blocks", ref.offset, "structure %u has a block that nothing refers to", who);
     }
   } else {

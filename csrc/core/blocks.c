@@ -255,6 +255,9 @@ int shm__block_alloc(struct shm__space *space, u64 size_bytes, u64 deadline_ns, 
   u64 pages = huge ? (stride + SHM_SPAN_PAD_BYTES + SHM_PAGE_BYTES - 1) / SHM_PAGE_BYTES : span_pages_of(size_class);
   for (int reclaimed = 0;;) {
     int status = huge ? alloc_huge(space, pages, deadline_ns, ref) : alloc_small(space, size_class, deadline_ns, ref);
+    if (status == SHM_OK && !shm__block_payload(space, *ref, size_bytes)) {
+      return shm__fail(SHM_CORRUPTED, "%s: page words or committed_bytes are damaged", space->path);
+    }
     if (status != SHM_SPACE_FULL) return status;
     status = shm__region_grow(space, pages * SHM_PAGE_BYTES);
     if (status == SHM_OK) continue;

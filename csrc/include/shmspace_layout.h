@@ -38,7 +38,7 @@ typedef uint64_t u64;
   C(SHM_LINE_BYTES, 128, "words of different writers are this far apart")                                              \
   C(SHM_SIZE_LEAST, 0x100000, "smallest size of a space, bytes")                                                       \
   C(SHM_SIZE_MOST, 0x100000000000, "largest size of a space, bytes")                                                   \
-  C(SHM_MEMBERS_MOST, 4096, "most member slots of a space")                                                            \
+  C(SHM_MEMBERS_MOST, 4095, "most members of a space; with the spare slot they fill the bit maps")                     \
   C(SHM_MEMBER_LOCK, 0x4000000000000000, "file byte of member slot 0; slot n is at + n")                               \
   C(SHM_CREATOR_LOCK, 0x3fffffffffffffff, "file byte that a creator holds while the region has a temporary name")      \
   C(SHM_SLOT_BITS, 12, "low bits of a token: the member slot")                                                         \
@@ -217,8 +217,8 @@ typedef uint64_t u64;
   F(u64, discarded, 192, PUBLISH, "one: messages discarded by shutdown; all: those below this number were")            \
   F(u64, received_all, 200, LOCK(producer_lock), "all: messages that readers closed by now took")                      \
   F(u64, linked_blocks, 208, LOCK(producer_lock), "all: unretired messages in blocks; a hint that can be rebuilt")     \
-  F(u64, probed_ns, 216, COUNTER, "when a sleeper last looked whether a peer has died (monotonic); a hint")            \
-  A(u8, pad2, 32, 224, ZERO, "")                                                                                       \
+  A(u64, probed_ns, 2, 216, COUNTER, "when a sleeper last looked for dead readers, writers (monotonic); a hint")       \
+  A(u8, pad2, 24, 232, ZERO, "")                                                                                       \
   F(u32, consumer_lock, 256, OWNER, "one: serialises readers")                                                         \
   F(u32, pad3, 260, ZERO, "")                                                                                          \
   F(u64, head, 264, PUBLISH, "one: number of the next message to take; below it slots may be reused")                  \

@@ -86,9 +86,10 @@ static void learn(struct shm__channel *channel, u64 waited_ns) {
 
 /* Of all who sleep on the channel one in each period looks whether a peer has died. */
 static void probe_in_turn(struct shm__channel *channel, u32 role, u64 now_ns) {
-  u64 last_ns = shm_load_relaxed(&channel->ring.shared->probed_ns); /* relaxed: the compare-and-swap decides */
+  u64 *probed_ns = &channel->ring.shared->probed_ns[role == SHM_PORT_WRITER];
+  u64 last_ns = shm_load_relaxed(probed_ns); /* relaxed: the compare-and-swap decides */
   if (channel->ring.space->readonly || now_ns - last_ns < NAP_NS / 2) return;
-  if (shm_cas(&channel->ring.shared->probed_ns, &last_ns, now_ns)) shm__channel_probe(channel, role);
+  if (shm_cas(probed_ns, &last_ns, now_ns)) shm__channel_probe(channel, role);
 }
 
 /* Wait until look says something else than SHM_EMPTY. SHM_OK: look again. SHM_EMPTY: the deadline has come.
@@ -130,9 +131,12 @@ int shm__channel_look_room(struct shm__channel *channel) {
   struct shm_ring *shared = ring->shared;
   if (closed(channel) || shm_load_acquire(&shared->stream) == SHM_STREAM_SHUT) return SHM_CLOSED;
   u64 tail = shm_load_acquire(&shared->tail);
-  if (ring->delivery == SHM_DELIVERY_ONE) return tail - shm_load_acquire(&shared->head) < ring->capacity ? SHM_OK : SHM_EMPTY;
+  if (ring->delivery == SHM_DELIVERY_ONE) {
+    /* Signed: a reader may have taken a message whose writer died before he moved tail; the lock's heir moves it. */
+    return (int64_t)(tail - shm_load_acquire(&shared->head)) < (int64_t)ring->capacity ? SHM_OK : SHM_EMPTY;
+  }
   /* Ports may only be walked under the lock; a wrong answer costs one more look. */
-  if (shm__ring_lock_producers(ring, SHM__TRY) != SHM_OK) return SHM_EMPTY;
+  if (shm__ring_lock_producers(ring, SHM__TRY) != SHM_OK) return SHM_OK; /* let the sender find out */
   u64 room = shm__ring_room(ring);
   shm__unlock(&shared->producer_lock);
   return room ? SHM_OK : SHM_EMPTY;
@@ -191,12 +195,16 @@ static u64 wanted(struct shm__channel *channel) {
 
 int shm__channel_look(struct shm__channel *channel) {
   struct shm__ring *ring = &channel->ring;
-  u64 at = wanted(channel);
-  if (shm__ring_ready(ring, at)) return SHM_OK;
-  if (closed(channel)) return SHM_CLOSED;
-  if (ring->delivery == SHM_DELIVERY_ALL && shm_load_acquire(&ring->shared->tail) > at) return SHM_OK;
-  if (shm_load_acquire(&ring->shared->stream) == SHM_STREAM_OPEN) return SHM_EMPTY;
-  return shm__ring_ready(ring, wanted(channel)) ? SHM_OK : SHM_END; /* invariant 1 */
+  int all = ring->delivery == SHM_DELIVERY_ALL, over = 0;
+  for (;;) {
+    u64 at = wanted(channel);
+    /* Ready, or (all) overtaken, which is to be told. */
+    if (shm__ring_ready(ring, at) || (all && shm_load_acquire(&ring->shared->tail) > at)) return SHM_OK;
+    if (over && wanted(channel) == at) return SHM_END; /* invariant 1: looked once more, at the right place */
+    if (closed(channel)) return SHM_CLOSED;
+    if (shm_load_acquire(&ring->shared->stream) == SHM_STREAM_OPEN) return SHM_EMPTY;
+    over = 1;
+  }
 }
 
 /* Somebody waits for the room that we made. The fence is ours: a store to head or a cursor has none. */
@@ -229,8 +237,8 @@ static int take_one(struct shm__channel *channel, void *buffer, u64 room_bytes, 
 /* The reader was overtaken: go on with the oldest message that is left. */
 static int catch_up(struct shm__channel *channel, u64 at) {
   u64 discarded = shm_load_acquire(&channel->ring.shared->discarded), oldest = shm__ring_oldest(&channel->ring, at);
+  if (oldest <= at) return shm__fail(SHM_CORRUPTED, "the reader is at message %llu, beyond the last one", (unsigned long long)at);
   if (!shm_cas(cursor_of(channel), &at, oldest)) return SHM_BUSY; /* another thread of this reader was quicker */
-  if (oldest <= at) return SHM_BUSY;
   u64 lost_from = shm_max(at, discarded); /* what a shutdown discarded is not lost */
   u64 lost = oldest > lost_from ? oldest - lost_from : 0;
   shm_store_relaxed(&channel->lost, lost); /* relaxed: of this handle */

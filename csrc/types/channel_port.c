@@ -127,12 +127,12 @@ static void remove_port(struct shm__ring *ring, u64 offset) {
   shm__block_free(ring->space, ref);
 }
 
-/* The producer lock, for what no signal may stop; a stopped process that has it may. */
-static int lock_to_end(struct shm__ring *ring) {
+/* A lock of the ring, for what no signal may stop; a stopped process that has it may. */
+static int lock_to_end(struct shm__ring *ring, int (*lock)(struct shm__ring *ring, u64 deadline_ns)) {
   u64 deadline_ns = shm__monotonic_ns() + RECOVER_PATIENCE_NS;
   int status;
   do {
-    status = shm__ring_lock_producers(ring, deadline_ns);
+    status = lock(ring, deadline_ns);
   } while (status == SHM_INTERRUPTED);
   return status;
 }
@@ -151,16 +151,18 @@ static int keep_pins(struct shm__ring *ring, struct shm_port *port) {
 
 int shm__channel_close_port(struct shm__channel *channel) {
   struct shm__ring *ring = &channel->ring;
-  if (!channel->port) return 0;
   int pinned = 0;
-  if (shm__ring_lock_producers(ring, shm__monotonic_ns() + RECOVER_PATIENCE_NS) == SHM_OK) {
+  if (lock_to_end(ring, shm__ring_lock_producers) != SHM_OK) return 0; /* the port goes when this member leaves */
+  if (channel->port) {
     pinned = keep_pins(ring, channel->port);
-    if (!pinned) remove_port(ring, channel->port_ref.offset);
-    shm__ring_retire(ring);
-    shm__unlock(&ring->shared->producer_lock);
-    wake_all(ring);
-  } /* else a stopped process has the lock: the port goes when this member leaves */
-  if (!pinned) channel->port = NULL;
+    if (!pinned) {
+      remove_port(ring, channel->port_ref.offset);
+      channel->port = NULL; /* under the lock: another thread may have come to close it too */
+    }
+  }
+  shm__ring_retire(ring);
+  shm__unlock(&ring->shared->producer_lock);
+  wake_all(ring);
   return pinned;
 }
 
@@ -168,16 +170,20 @@ int shm__channel_close_port(struct shm__channel *channel) {
 static int recover(struct shm__space *space, u64 main, u32 dead) {
   struct shm__ring ring;
   if (shm__ring_bind(space, main, &ring) != SHM_OK) return SHM_OK; /* damaged: check() reports it, reap goes on */
+  int status = SHM_OK;
   if (shm__lock_inherit(space, &ring.shared->consumer_lock, dead)) {
     shm__ring_repair_consumers(&ring);
-    shm__unlock(&ring.shared->consumer_lock);
+  } else {
+    /* Whoever has taken the lock over from the dead links the message again that the dead had hold of. Until that is done
+     * its block is no garbage: go on behind that. */
+    status = lock_to_end(&ring, shm__ring_lock_consumers);
   }
-  int status = SHM_OK;
+  if (status == SHM_OK) shm__unlock(&ring.shared->consumer_lock);
   if (shm__lock_inherit(space, &ring.shared->producer_lock, dead)) {
     shm__ring_repair_producers(&ring);
   } else {
-    status = lock_to_end(&ring);
-    if (status != SHM_OK) return status;
+    int locked = lock_to_end(&ring, shm__ring_lock_producers);
+    if (locked != SHM_OK) return locked;
   }
   u64 at = ring.shared->ports, left = space->size_bytes / sizeof(struct shm_port);
   while (at && left-- > 0) {
@@ -190,7 +196,7 @@ static int recover(struct shm__space *space, u64 main, u32 dead) {
   shm__ring_retire(&ring);
   shm__unlock(&ring.shared->producer_lock);
   wake_all(&ring);
-  return SHM_OK;
+  return status; /* a stopped consumer is in the way: the dead one's blocks must wait, his ports need not */
 }
 
 static void teardown(struct shm__space *space, u64 main) {
@@ -232,10 +238,18 @@ u32 shm__channel_peers(struct shm__channel *channel, u32 role, u32 *tokens, u32 
   return count;
 }
 
+/* Reap the owner of a lock if he has died: nobody else might need that lock to notice. */
+static void probe_lock(struct shm__space *space, const u32 *word) {
+  u32 owner = shm_load_relaxed(word) & SHM_TOKEN_MASK; /* relaxed: only a suspicion, reap looks for itself */
+  if (owner && !shm__token_alive(space, owner)) shm__reap(space, owner);
+}
+
 void shm__channel_probe(struct shm__channel *channel, u32 role) {
   struct shm__space *space = channel->ring.space;
   u32 tokens[PEERS_PROBED];
   if (space->readonly) return;
+  probe_lock(space, &channel->ring.shared->producer_lock);
+  probe_lock(space, &channel->ring.shared->consumer_lock);
   u32 count = shm__channel_peers(channel, role, tokens, PEERS_PROBED);
   for (u32 i = 0; i < count; i++) {
     if (!shm__token_alive(space, tokens[i])) shm__reap(space, tokens[i]);
@@ -249,8 +263,8 @@ void shm__channel_unpin(struct shm__channel *channel, struct shm__ref block) {
     shm__block_free(ring->space, block);
     return;
   }
-  if (!channel->port || lock_to_end(ring) != SHM_OK) return;
-  for (int pin = 0; pin < SHM_PINS; pin++) {
+  if (lock_to_end(ring, shm__ring_lock_producers) != SHM_OK) return;
+  for (int pin = 0; channel->port && pin < SHM_PINS; pin++) {
     if (channel->port->pins[pin] != block.offset) continue;
     let_go(ring, block.offset, channel->port, ring->space->token); /* other ports keep it; we have only this pin on it */
     channel->port->pins[pin] = 0;

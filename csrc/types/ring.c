@@ -313,7 +313,7 @@ int shm__ring_read(struct shm__ring *ring, u64 at, void *buffer, u64 room_bytes,
   if (shm_load_acquire(&slot->seq) == at + 1) { /* SYNC ring.publish */
     int status = copy_slot(ring, slot, buffer, room_bytes, message);
     shm_fence_acquire(); /* SYNC ring.overwrite, ring.retire: the copy is done before seq is looked at again */
-    if (shm_load_relaxed(&slot->seq) == at + 1) {
+    if (shm_load_acquire(&slot->seq) == at + 1) { /* acquire: who finds 0 must find the tail that goes with it, too */
       return status == SHM_CORRUPTED ? shm__fail(status, "message %llu is damaged", (unsigned long long)at) : status;
     }
     return SHM_LAGGED;

@@ -109,7 +109,7 @@ static PyObject *receive(Port *self, PyObject *timeout, const char *what, int st
     if (!is_there(self)) return NULL;
     data = self->rest;
     self->rest = NULL;
-    return data;
+    if (data) return data; /* else another thread was quicker */
   }
   for (;;) {
     if (!hot_is_open(self, what)) return NULL;
@@ -222,22 +222,23 @@ static PyObject *delivered_all(Port *self, PyObject *list, int coded) {
     PyObject *value = decoded(self, codec, PyTuple_GetItem(item, 1));
     if (!value || PyList_SetItem(values, i, value) != 0) break;
   }
-  if (!PyErr_Occurred()) PyErr_CheckSignals();
+  int signalled = !PyErr_Occurred() && PyErr_CheckSignals() != 0;
   if (!PyErr_Occurred()) return values;
-  if (!PyErr_ExceptionMatches(PyExc_Exception)) keep_all(self, list);
+  if (signalled || !PyErr_ExceptionMatches(PyExc_Exception)) keep_all(self, list);
   Py_XDECREF(values);
   return NULL;
 }
 
 static PyObject *receive_many(Port *self, Py_ssize_t count, PyObject *timeout) {
   int64_t timeout_ns = hot_timeout(timeout, self->timeout_ns);
-  PyObject *list = timeout_ns == -2 ? NULL : PyList_New(0), *values = NULL, *first = self->rest;
+  PyObject *list = timeout_ns == -2 ? NULL : PyList_New(0), *values = NULL, *first = NULL;
   int status = RAISED, coded = 0;
-  if (!list || (first && !is_there(self))) {
-    Py_XDECREF(list);
-    return NULL;
+  if (!list) return NULL;
+  if (self->rest && is_there(self)) { /* ours from here on: other threads may come for it */
+    first = self->rest;
+    self->rest = NULL;
   }
-  while (hot_is_open(self, "recv_many")) {
+  while (!PyErr_Occurred() && hot_is_open(self, "recv_many")) {
     status = take_many(self, list, count - (first != NULL), first ? 0 : timeout_ns, &coded);
     if (status == RAISED) break;
     if (status == SHM_OK || first) {
@@ -247,9 +248,11 @@ static PyObject *receive_many(Port *self, Py_ssize_t count, PyObject *timeout) {
     if (hot_fail(self, status, "recv_many", timeout_ns) != 0) break;
   }
   if (status == RAISED && PyList_Size(list) > 0) keep_all(self, list);
-  if (values && first && PyList_Insert(values, 0, first) == 0) {
+  if (first && values && PyList_Insert(values, 0, first) == 0) {
     Py_DECREF(first);
-    self->rest = NULL;
+  } else if (first) { /* it stays for the next read */
+    Py_XDECREF(self->rest);
+    self->rest = first;
   }
   Py_DECREF(list);
   return values;

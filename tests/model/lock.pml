@@ -5,7 +5,7 @@
  * victim never moves again (unless), leaves the kernel's queue, and is found dead by probes from then on.
  *
  *   fast, spin        shm__lock; spin: one attempt on a word found free
- *   look .. probe     the loop of shm__lock_watching: look, announce, give up or nap, probe, take_dead
+ *   look .. late      the loop of shm__lock_watching: look, announce, nap, probe, take_dead, or give up
  *   inherit           shm__lock_inherit as recover.c calls it, then repair and shm__unlock, or shm__unlock_broken
  *   unlock, wake      shm__unlock, shm__unlock_wake
  *
@@ -15,7 +15,7 @@
  *   mutual exclusion     two of the living are never in the guarded section
  *   nobody robbed        a word is taken over from the dead only, and nobody but the owner frees it
  *   repair               data that a death left half changed is repaired before anybody uses it, though repairers die
- *   no lost wake-up      without deaths nobody needs a nap to end (-DDEATHS=0: a sleeper for ever would be an invalid end state)
+ *   no lost wake-up      without deaths nobody needs a nap to end (-DDEATHS=0: no nap ends, and nobody sleeps for ever)
  *   nobody waits on      with deaths, naps and a fair scheduler every survivor finishes (-DLIVENESS)
  *
  * Mutants: UNREPAIRED ROBBER BLIND_TAKEOVER KEPT_DATA; of -DDEATHS=0: FORGETFUL NO_COMPARE TORN_UNLOCK;
@@ -146,7 +146,7 @@ announce:
 patience:
     if
     :: true
-    :: goto leave /* the deadline has come */
+    :: goto late /* the deadline has come */
     fi;
     d_step { /* shm__futex_wait */
       bits = WAITERS;
@@ -176,6 +176,13 @@ patience:
       :: dead[OWNER(found)]
 #endif
       :: else -> found = 0; goto look
+      fi };
+    TAKE_DEAD(section, look);
+late:
+    atomic { /* shm__token_alive */
+      if
+      :: dead[OWNER(found)]
+      :: else -> goto leave
       fi };
     TAKE_DEAD(section, look);
 

@@ -1,13 +1,14 @@
-/* pins.pml: views of messages with delivery "all", csrc/types/channel.c and ring.c, under deaths at every step.
+/* pins.pml: views of messages with delivery "all", csrc/types/channel_port.c and ring.c, under deaths at every step.
  *
- * A step (a statement, or an atomic block) has one access to shared memory; steps interleave freely. A death is a step of
- * the process killer: its victim never moves again (unless). The producer lock is what lock.pml proves it to be. There is
- * one message, in a block that two readers look at; a port has the token of its owner.
+ * A step (a statement, or an atomic block) has one access to shared memory; steps interleave freely. A death is a step
+ * of the process killer: its victim never moves again (unless). The producer lock is what lock.pml proves it to be.
+ * There is one message, in a block that two readers look at; a port has the token of its owner.
  *
  *   reader      view_all: pin, move the cursor; look; shm__channel_unpin: let_go, clear the pin, shm__ring_retire. The
  *               two are alike, and one may die
  *   writer      shm__ring_retire by somebody else
- *   retire, give_back, repair   retire_slot: unpublish, then free the block, or hand it to one who pins it; an heir goes on
+ *   retire, give_back, repair   retire_slot: unpublish, then free the block, or hand it to one who pins it; an heir
+ *               goes on with it
  *   let_go      hand a retired block on to the next who pins it, or free it; only then is the pin cleared
  *   reapers     recover with remove_port, shm__ring_retire; then shm__blocks_reap. Two, at once; one may die
  *
@@ -104,7 +105,7 @@ inline repair() {
 
 /* let_go: port p, and its owner, give up the pin. */
 inline let_go(p) {
-#ifdef MUTANT_PIN_CLEARED_FIRST /* who dies in between leaves a block held that nobody hands on to others who look at it */
+#ifdef MUTANT_PIN_CLEARED_FIRST /* who dies in between leaves a block held that nobody hands on */
   pins[p] = false;
 #endif
   if

@@ -1,16 +1,16 @@
 /* ring.pml: the ring of csrc/types/ring.c with delivery "one", every message in a block, under deaths at every step.
  *
- * A step (a statement, or an atomic block) has one access to shared memory; steps interleave freely. A death is a step of
- * the process killer: its victim never moves again (unless). Locks are what lock.pml proves them to be: free, somebody's,
- * or taken over from one found dead by who then repairs. Waiting is what wake.pml proves it to be. A block is allocated
- * and freed in one step, as under the lock of its class.
+ * A step (a statement, or an atomic block) has one access to shared memory; steps interleave freely. A death is a step
+ * of the process killer: its victim never moves again (unless). Locks are what lock.pml proves them to be: free,
+ * somebody's, or taken over from one found dead by who then repairs. Waiting is what wake.pml proves it to be. A block
+ * is allocated and freed in one step, as under the lock of its class.
  *
- *   producer      shm__channel_send: lock, shm__ring_room, shm__ring_publish, unlock, or wait for shm__channel_look_room;
- *                 -DOLDEST: shm__ring_drop_oldest (drop_head) instead of waiting
+ *   producer      shm__channel_send: lock, shm__ring_room, shm__ring_publish, unlock, or wait for
+ *                 shm__channel_look_room; -DOLDEST: shm__ring_drop_oldest (drop_head) instead of waiting
  *   consumer      take_one: look, lock, shm__ring_take, unlock, copy out, shm__block_free
  *   take, drop, repair_producers, repair_consumers   shm__ring_take, shm__block_drop, shm__ring_repair_*
- *   reaper        shm__reap of each of the dead: recover of channel.c takes both locks, so that no heir is still at his
- *                 repair; then shm__blocks_reap frees what the dead one holds (reapers that die: recover.pml)
+ *   reaper        shm__reap of each of the dead: recover of channel_port.c takes both locks, so that no heir is still
+ *                 at his repair; then shm__blocks_reap frees what the dead one holds (reapers that die: recover.pml)
  *
  * Proved
  *   a message is taken once at most, whole, in order, from a block that nobody else has

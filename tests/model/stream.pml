@@ -1,8 +1,8 @@
-/* stream.pml: ports and the end of a stream, csrc/types/channel.c, under deaths at every step. Delivery is "one" or, with
- * -DALL, "all" with a reader who may be overtaken; head is then that reader's cursor.
+/* stream.pml: ports and the end of a stream, csrc/types/channel.c and channel_port.c, under deaths at every step.
+ * Delivery is "one" or, with -DALL, "all" with a reader who may be overtaken; head is then that reader's cursor.
  *
- * A step (a statement, or an atomic block) has one access to shared memory; steps interleave freely. A death is a step of
- * the process killer: its victim never moves again (unless). Locks are what lock.pml proves them to be, waiting what
+ * A step (a statement, or an atomic block) has one access to shared memory; steps interleave freely. A death is a step
+ * of the process killer: its victim never moves again (unless). Locks are what lock.pml proves them to be, waiting what
  * wake.pml proves, taking one message what ring.pml proves; readers need not die, for they change nothing here.
  *
  *   writer       shm__channel_open_port; shm__ring_publish under the producer lock: the slot's seq, then tail;
