@@ -31,7 +31,7 @@ static void hold_until_killed(void *context) {
   struct stage *stage = context;
   shm_space *space = join_space();
   OK(shm__block_alloc(space, 100, in_ns(LONG), &stage->ref));
-  stage->token = shm_space_token(space);
+  stage->token = token_of(space);
   shm_store_release(&stage->ready, 2);
   for (;;) pause();
 }

@@ -21,7 +21,7 @@ static void be_nobody(const struct family *family) {
   u64 length;
   u32 codec;
   u8 data[8];
-  SAME(shm_space_token(family->space), 0);
+  SAME(token_of(family->space), 0);
   IS(shm_channel_send(family->channel, "x", 1, 0, 0), SHM_FORKED);
   IS(shm_channel_recv(family->channel, data, sizeof data, &length, &codec, 0), SHM_FORKED);
   IS(shm_channel_open_reader(family->channel, 0, &other), SHM_FORKED);
@@ -39,7 +39,7 @@ next:
   be_nobody(family);
   OK(shm_space_attach_again(family->space));
   OK(shm_space_attach_again(family->space)); /* once is enough */
-  u32 token = shm_space_token(family->space);
+  u32 token = token_of(family->space);
   for (u32 i = 0; i < generation; i++) {
     CHECK(token != family->tokens[i]);
     CHECK(shm__token_alive(family->space, family->tokens[i]));
@@ -61,7 +61,7 @@ next:
 static void bury_one_by_one(shm_space *space, shm_channel *channel, const u32 order[DEPTH]) {
   struct family *family = shared_memory(sizeof *family);
   family->space = space, family->channel = channel;
-  family->tokens[0] = shm_space_token(space);
+  family->tokens[0] = token_of(space);
   pid_t child = fork();
   if (child == 0) live(family);
   await(&family->born, 1);

@@ -99,6 +99,8 @@ __attribute__((unused)) static shm_space *join_space(void) {
   return space;
 }
 
+static inline u32 token_of(shm_space *space) { return space->token; }
+
 __attribute__((unused)) static void leave_space(shm_space *space) {
   shm_space_close(space);
   shm_space_free(space);

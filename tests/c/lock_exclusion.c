@@ -24,10 +24,10 @@ static void work(u32 index, void *context) {
   for (u32 i = 0; i < ROUNDS; i++) {
     OK(shm__lock(space, &guarded->word, in_ns(LONG), 0));
     SAME(guarded->inside, 0);
-    guarded->inside = shm_space_token(space);
+    guarded->inside = token_of(space);
     guarded->counter++;
     if (below(&chance, 1000) == 0) shm_nap_ns(below(&chance, 100000)); /* so that others go to sleep */
-    SAME(guarded->inside, shm_space_token(space));
+    SAME(guarded->inside, token_of(space));
     guarded->inside = 0;
     shm__unlock(&guarded->word);
   }

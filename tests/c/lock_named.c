@@ -46,11 +46,11 @@ int main(int argc, char **argv) {
   shm_lock *lock = open_lock(space), *again = open_lock(space);
   OK(shm_lock_take(lock, 0, &owner_died));
   CHECK(!owner_died);
-  SAME(shm_lock_holder(again, &since_ns), shm_space_token(space));
+  SAME(shm_lock_holder(again, &since_ns), token_of(space));
   IS(shm_lock_take(again, 0, &owner_died), SHM_LOCKED);
   IS(shm_lock_take(again, in_ns(20 * MS), &owner_died), SHM_LOCKED);
   end_child(start_child(use_inherited, lock));
-  SAME(shm_lock_holder(again, &since_ns), shm_space_token(space));
+  SAME(shm_lock_holder(again, &since_ns), token_of(space));
   OK(shm_lock_release(lock));
   IS(shm_lock_release(lock), SHM_CLOSED);
   for (int wait = 0; wait < 2; wait++) {

@@ -21,7 +21,7 @@ static void hold_and_stop(void *context) {
   OK(shm__lock(space, word, in_ns(LONG), 0));
   shm_store_release(&stage->ready, 1);
   raise(SIGSTOP);
-  SAME(shm_load_acquire(word) & (SHM_TOKEN_MASK | SHM_LOCK_REPAIR), shm_space_token(space));
+  SAME(shm_load_acquire(word) & (SHM_TOKEN_MASK | SHM_LOCK_REPAIR), token_of(space));
   shm__unlock(word);
   leave_space(space);
 }

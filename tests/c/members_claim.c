@@ -18,7 +18,7 @@ static void work(u32 index, void *context) {
   u32 before = 0;
   for (u32 round = 0; round < ROUNDS; round++) {
     shm_space *space = join_space();
-    u32 token = shm_space_token(space), slot = shm__token_slot(token), generation = token >> SHM_SLOT_BITS;
+    u32 token = token_of(space), slot = shm__token_slot(token), generation = token >> SHM_SLOT_BITS;
     CHECK(slot < MEMBERS);
     SAME(shm_exchange(&book->sits[slot], index + 1), 0);
     u32 last = shm_exchange(&book->generation[slot], generation);
@@ -35,7 +35,7 @@ int main(int argc, char **argv) {
   begin(argc, argv);
   struct book *book = shared_memory(sizeof *book);
   shm_space *space = make_space(1 << 20, MEMBERS);
-  book->sits[shm__token_slot(shm_space_token(space))] = 100;
+  book->sits[shm__token_slot(token_of(space))] = 100;
   run_workers(WORKERS, work, book);
   shm_space_facts facts;
   shm_space_stat(space, &facts);

@@ -39,7 +39,7 @@ static void look(shm_space *space, shm_channel *all) {
   shm_space_facts facts;
   shm_channel_options options;
   u32 tokens[4];
-  SAME(shm_space_token(space), 0);
+  SAME(token_of(space), 0);
   SAME(shm_space_stamp(space), 0); /* none can be had */
   SAME(shm_bell_wait(space, 0, MS), 0);
   shm_bell_ring_self(space);

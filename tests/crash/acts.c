@@ -45,11 +45,12 @@ void act_open_lock(struct world *world) {
 }
 
 void act_take_lock(struct world *world, uint64_t deadline_ns) {
-  int owner_died;
+  int owner_died = 0;
   uint64_t before_ns = shm_monotonic_ns();
   struct progress *progress = progress_of(world);
   progress->status = shm_lock_take(world->lock, deadline_ns, &owner_died);
   progress->blocked_ns = shm_monotonic_ns() - before_ns;
+  progress->told = (uint64_t)owner_died;
   if (progress->status == SHM_OK) progress->locked = 1;
 }
 
@@ -59,7 +60,8 @@ void act_release_lock(struct world *world) {
 }
 
 void ready_reader(struct world *world) {
-  if (shm_channel_open_reader(world->channel, patience_ns(), &world->reader) != SHM_OK) blame(world, "%s", shm_error_text());
+  if (shm_channel_open_reader(world->channel, patience_ns(), &world->reader) != SHM_OK)
+    blame(world, "%s", shm_error_text());
 }
 
 void ready_lock(struct world *world) { act_open_lock(world); }

@@ -26,7 +26,8 @@ static void drain(struct world *world, shm_channel *reader, struct drained *foun
     uint32_t codec;
     int status = shm_channel_look(reader);
     if (status == SHM_EMPTY || status == SHM_END) return;
-    if (status == SHM_OK) status = TIMED(world, shm_channel_recv(reader, bytes, sizeof bytes, &length, &codec, patience_ns()));
+    if (status == SHM_OK)
+      status = TIMED(world, shm_channel_recv(reader, bytes, sizeof bytes, &length, &codec, patience_ns()));
     if (status == SHM_OK) {
       found->ids[found->count++] = read_message(world, bytes, length);
     } else if (status == SHM_END) {
@@ -78,7 +79,8 @@ static void judge_books(struct world *world, const struct drained *found) {
   int all = scene->delivery == SHM_DELIVERY_ALL;
   const struct progress *victim = &world->progress[VICTIM], *second = &world->progress[OTHER],
                         *survivor = &world->progress[SURVIVOR];
-  uint64_t waiting = scene->early ? 0 : world->start->waiting, passed = world->start->passed + world->start->waiting - waiting;
+  uint64_t waiting = scene->early ? 0 : world->start->waiting,
+           passed = world->start->passed + world->start->waiting - waiting;
   struct segment segments[] = {
       {1 + passed, waiting, waiting},
       {MINE(OTHER) + 1, second->sent, other ? other->sends : 0},
@@ -91,8 +93,8 @@ static void judge_books(struct world *world, const struct drained *found) {
   if (all && !scene->shuts) least = most = found->lost;
   if (all && found->lost > scene->takes) blame(world, "the survivor lagged by %llu", (unsigned long long)found->lost);
   if (absent + unsure < least || absent > most) {
-    blame(world, "%llu messages are missing, %llu to %llu may be", (unsigned long long)absent, (unsigned long long)least,
-          (unsigned long long)most);
+    blame(world, "%llu messages are missing, %llu to %llu may be", (unsigned long long)absent,
+          (unsigned long long)least, (unsigned long long)most);
   }
 }
 
@@ -107,7 +109,8 @@ static void judge_newcomer(struct world *world) {
   }
   drain(world, newcomer, &found);
   for (uint64_t i = 1; i < found.count; i++) {
-    int follows = found.ids[i] == found.ids[i - 1] + 1 || found.ids[i] == MINE(VICTIM) + 1 || found.ids[i] == MINE(OTHER) + 1;
+    int follows =
+        found.ids[i] == found.ids[i - 1] + 1 || found.ids[i] == MINE(VICTIM) + 1 || found.ids[i] == MINE(OTHER) + 1;
     if (!follows) blame(world, "replayed message %llu does not follow", (unsigned long long)found.ids[i]);
   }
   uint64_t sure = world->start->passed + world->start->waiting + world->progress[VICTIM].sent;
@@ -115,8 +118,8 @@ static void judge_newcomer(struct world *world) {
   /* Whoever dies before its message is in may have given up the oldest message of a full history for it. */
   if (least == world->start->capacity && world->progress[VICTIM].sent < world->scene->sends) least--;
   if (!world->scene->shuts && (found.lost || found.count < least || found.count > most)) {
-    blame(world, "a new reader got %llu messages, %llu at least expected, and has lost %llu", (unsigned long long)found.count,
-          (unsigned long long)least, (unsigned long long)found.lost);
+    blame(world, "a new reader got %llu messages, %llu at least expected, and has lost %llu",
+          (unsigned long long)found.count, (unsigned long long)least, (unsigned long long)found.lost);
   }
   shm_channel_free(newcomer);
 }
@@ -164,6 +167,7 @@ static void judge_channel(struct world *world) {
     drain(world, world->second, &found);
     judge_books(world, &found);
   }
+  if (world->scene->drained) world->scene->drained(world);
   if (world->scene->replay && !found.gone) judge_newcomer(world);
   if (!found.gone) work_on(world);
 }
@@ -174,7 +178,8 @@ static int died_holding(struct world *world) {
   const struct shm_entry *entry = shm__directory_look(world->space, SHM_KIND_LOCK, "l", 1);
   struct shm_mutex *mutex = entry ? shm__at(world->space, entry->main, sizeof *mutex, 16) : NULL;
   int died = mutex && (shm_load_acquire(&mutex->word) & (SHM_LOCK_REPAIR | SHM_TOKEN_MASK)) != 0;
-  if (world->progress[VICTIM].locked == 1 && !died) blame(world, "the victim held the lock, and the lock does not know");
+  int known = world->scene->other_role == SLEEPS ? (int)world->progress[OTHER].told : died;
+  if (world->progress[VICTIM].locked == 1 && !known) blame(world, "the victim died with the lock, and nobody is told");
   return died;
 }
 
@@ -198,8 +203,9 @@ static void check(struct world *world, const char *when) {
   shm_problem problems[PROBLEMS];
   int64_t count = shm_space_check(world->space, problems, PROBLEMS);
   if (count != 0) {
-    blame(world, "check() %s: %lld problems: %s: %s (%s)", when, (long long)count, count > 0 ? problems[0].structure : "",
-          count > 0 ? problems[0].what : shm_error_text(), count > 0 ? problems[0].where : "");
+    blame(world, "check() %s: %lld problems: %s: %s (%s)", when, (long long)count,
+          count > 0 ? problems[0].structure : "", count > 0 ? problems[0].what : shm_error_text(),
+          count > 0 ? problems[0].where : "");
   }
 }
 
@@ -208,7 +214,8 @@ static void judge_ports(struct world *world) {
   if (!world->channel || shm_channel_stat(world->channel, &facts) != SHM_OK || world->scene->deletes) return;
   uint64_t readers = (world->reader != NULL) + (world->second != NULL);
   if (facts.writers != 0 || facts.readers != readers) {
-    blame(world, "%llu writers and %llu readers are open", (unsigned long long)facts.writers, (unsigned long long)facts.readers);
+    blame(world, "%llu writers and %llu readers are open", (unsigned long long)facts.writers,
+          (unsigned long long)facts.readers);
   }
 }
 

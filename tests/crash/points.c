@@ -35,7 +35,8 @@ static void let_act(struct world *world) {
 }
 
 /* Play the scene to its end; the points that the victim passed, each with how often. */
-static unsigned reach(struct world *world, const struct scene *scene, const struct start *start, struct reached *reached) {
+static unsigned reach(struct world *world, const struct scene *scene, const struct start *start,
+                      struct reached *reached) {
   unsigned count = 0;
   stage(world, scene, start, NULL, 0, 0);
   if (!world->failure[0]) {
@@ -44,10 +45,10 @@ static unsigned reach(struct world *world, const struct scene *scene, const stru
     meet_other(world);
   }
   if (!world->failure[0]) judge(world, 1);
-  for (uint64_t i = 0; i < world->passed->count; i++) {
+  for (uint64_t i = 0; i < world->passed[VICTIM].count; i++) {
     unsigned j = 0;
-    while (j < count && strcmp(reached[j].name, world->passed->names[i]) != 0) j++;
-    if (j == count) reached[count++] = (struct reached){world->passed->names[i], 0};
+    while (j < count && strcmp(reached[j].name, world->passed[VICTIM].names[i]) != 0) j++;
+    if (j == count) reached[count++] = (struct reached){world->passed[VICTIM].names[i], 0};
     reached[j].passages++;
   }
   abandon(world);
@@ -95,6 +96,7 @@ int main(int argc, char **argv) {
   if (!killing) return failures > 0;
   longest_ns = world.longest_ns;
   printf("%s kills=%llu blocked_us=%llu us_each=%llu\n", scene->name, (unsigned long long)kills,
-         (unsigned long long)longest_ns / 1000, (unsigned long long)((shm_monotonic_ns() - before_ns) / 1000 / (kills + 1)));
+         (unsigned long long)longest_ns / 1000,
+         (unsigned long long)((shm_monotonic_ns() - before_ns) / 1000 / (kills + 1)));
   return failures > 0;
 }

@@ -6,7 +6,7 @@
 
 #include "acts.h"
 
-enum { RESERVES = 400, RESERVE_BYTES = 3000, OTHER_CLASS_BYTES = 20000 };
+enum { RESERVES = 400, RESERVE_BYTES = 3000, OTHER_CLASS_BYTES = 20000, ODD_BYTES = 1000 };
 
 static shm_view views[RESERVES];
 
@@ -91,6 +91,23 @@ static void reserve_huge(struct world *world) {
   if (view.data) shm_channel_abort(world->channel, &view);
 }
 
+static void hold_huge(struct world *world) {
+  shm_view view;
+  act_reserve(world, HUGE_BYTES, &view);
+}
+
+/* Free memory is full of what somebody had in it. */
+static void ready_used(struct world *world) {
+  shm_view view;
+  act_reserve(world, HUGE_BYTES, &view);
+  if (!view.data) {
+    blame(world, "no memory for a huge block");
+    return;
+  }
+  memset(view.data, 0x5a, HUGE_BYTES);
+  shm_channel_abort(world->channel, &view);
+}
+
 static uint64_t fill_space(struct world *world) {
   uint64_t count = 0;
   while (count < RESERVES) {
@@ -132,7 +149,8 @@ static int count_temporaries(const char *directory, const char *name) {
   char prefix[300];
   DIR *stream = opendir(directory);
   snprintf(prefix, sizeof prefix, ".shmspace.%s.", name);
-  for (struct dirent *entry; stream && (entry = readdir(stream));) count += strncmp(entry->d_name, prefix, strlen(prefix)) == 0;
+  for (struct dirent *entry; stream && (entry = readdir(stream));)
+    count += strncmp(entry->d_name, prefix, strlen(prefix)) == 0;
   if (stream) closedir(stream);
   return count;
 }
@@ -142,7 +160,8 @@ static void space_can_be_made(struct world *world) {
   shm_space *space;
   shm_problem problem;
   sibling(world, name, sizeof name);
-  int status = TIMED(world, shm_space_open(world->directory, name, SHM_SIZE_LEAST, 4, 0600, SHM_OPEN_CREATE, patience_ns(), &space));
+  int status = TIMED(
+      world, shm_space_open(world->directory, name, SHM_SIZE_LEAST, 4, 0600, SHM_OPEN_CREATE, patience_ns(), &space));
   if (status != SHM_OK) {
     blame(world, "making the space again: %s", shm_error_text());
     return;
@@ -162,13 +181,15 @@ static void space_can_be_replaced(struct world *world) {
   int expected = shm_space_retired(world->space) ? SHM_CLOSED : SHM_OK; /* the victim had only begun */
   int status = TIMED(world, shm_channel_send(world->channel, &byte, 1, 0, patience_ns()));
   if (status != expected) blame(world, "sending in a space being destroyed: %s", shm_error_name(status));
-  if (expected == SHM_OK && shm_space_destroy(world->directory, world->name) != SHM_OK) blame(world, "%s", shm_error_text());
+  if (expected == SHM_OK && shm_space_destroy(world->directory, world->name) != SHM_OK)
+    blame(world, "%s", shm_error_text());
   shm_channel_free(world->channel);
   world->channel = NULL;
   shm_space_close(world->space);
   shm_space_free(world->space);
   world->space = NULL;
-  status = TIMED(world, shm_space_open(world->directory, world->name, SHM_SIZE_LEAST, 4, 0600, SHM_OPEN_CREATE, patience_ns(), &world->space));
+  status = TIMED(world, shm_space_open(world->directory, world->name, SHM_SIZE_LEAST, 4, 0600, SHM_OPEN_CREATE,
+                                       patience_ns(), &world->space));
   if (status != SHM_OK) {
     blame(world, "making a destroyed space again: %s", shm_error_text());
     return;
@@ -178,20 +199,88 @@ static void space_can_be_replaced(struct world *world) {
 
 static const struct scene
     come_in = {.name = "attach", .needs = ONE_START, .size_bytes = BLOCK_BYTES, .unattached = 1, .act = come},
-    leave = {.name = "detach", .needs = ONE_START, .size_bytes = BLOCK_BYTES, .takes = 1, .locks = 1, .ready = ready_rich, .act = leave_rich},
-    hold_all = {.name = "hold_all", .needs = ONE_START, .size_bytes = BLOCK_BYTES, .takes = 1, .locks = 1, .ready = ready_rich, .act = hold_rich},
-    make = {.name = "make_channel", .needs = ONE_START, .size_bytes = BLOCK_BYTES, .act = make_fresh, .after = fresh_can_be_used},
-    delete_used = {.name = "delete_used", .needs = ONE_START, .size_bytes = BLOCK_BYTES, .deletes = 1, .act = delete_channel},
-    delete_unused = {.name = "delete_unused", .needs = ONE_START, .size_bytes = BLOCK_BYTES, .deletes = 1, .absent = 1, .act = delete_channel},
+    leave = {.name = "detach",
+             .needs = ONE_START,
+             .size_bytes = BLOCK_BYTES,
+             .takes = 1,
+             .locks = 1,
+             .ready = ready_rich,
+             .act = leave_rich},
+    hold_all = {.name = "hold_all",
+                .needs = ONE_START,
+                .size_bytes = BLOCK_BYTES,
+                .takes = 1,
+                .locks = 1,
+                .ready = ready_rich,
+                .act = hold_rich},
+    make = {.name = "make_channel",
+            .needs = ONE_START,
+            .size_bytes = BLOCK_BYTES,
+            .act = make_fresh,
+            .after = fresh_can_be_used},
+    delete_used = {.name = "delete_used",
+                   .needs = ONE_START,
+                   .size_bytes = BLOCK_BYTES,
+                   .deletes = 1,
+                   .act = delete_channel},
+    delete_unused = {.name = "delete_unused",
+                     .needs = ONE_START,
+                     .size_bytes = BLOCK_BYTES,
+                     .deletes = 1,
+                     .absent = 1,
+                     .act = delete_channel},
     take_new = {.name = "lock_new", .needs = ONE_START, .size_bytes = SMALL_BYTES, .locks = 1, .act = lock_new},
-    take = {.name = "lock", .needs = ONE_START, .size_bytes = SMALL_BYTES, .locks = 1, .ready = ready_lock, .act = lock_once},
-    held = {.name = "lock_held", .needs = ONE_START, .size_bytes = SMALL_BYTES, .locks = 1, .ready = ready_lock, .act = hold},
-    told = {.name = "lock_told", .needs = ONE_START, .size_bytes = SMALL_BYTES, .locks = 1, .other_role = DIES_BEFORE, .other = "lock_held",
-            .ready = ready_lock, .act = lock_told},
+    take = {.name = "lock",
+            .needs = ONE_START,
+            .size_bytes = SMALL_BYTES,
+            .locks = 1,
+            .ready = ready_lock,
+            .act = lock_once},
+    held = {.name = "lock_held",
+            .needs = ONE_START,
+            .size_bytes = SMALL_BYTES,
+            .locks = 1,
+            .ready = ready_lock,
+            .act = hold},
+    told = {.name = "lock_told",
+            .needs = ONE_START,
+            .size_bytes = SMALL_BYTES,
+            .locks = 1,
+            .other_role = DIES_BEFORE,
+            .other = "lock_held",
+            .ready = ready_lock,
+            .act = lock_told},
     huge = {.name = "huge", .needs = ONE_START, .size_bytes = SMALL_BYTES, .space_bytes = 2 << 20, .act = reserve_huge},
-    reclaim = {.name = "reclaim", .needs = ONE_START, .size_bytes = SMALL_BYTES, .ready = ready_full, .act = reserve_other_class, .after = memory_comes_back},
-    make_region = {.name = "make_space", .needs = ONE_START, .size_bytes = SMALL_BYTES, .act = make_space, .after = space_can_be_made},
-    destroy_region = {.name = "destroy_space", .needs = ONE_START, .size_bytes = SMALL_BYTES, .strange = 1, .act = destroy, .after = space_can_be_replaced};
+    huge_held = {.name = "huge_held",
+                 .needs = ONE_START,
+                 .size_bytes = SMALL_BYTES,
+                 .space_bytes = 2 << 20,
+                 .act = hold_huge},
+    send_reused = {.name = "send_reused",
+                   .needs = ONE_START,
+                   .size_bytes = ODD_BYTES,
+                   .space_bytes = 2 << 20,
+                   .sends = 1,
+                   .ready = ready_used,
+                   .act = send_one},
+    reclaim = {.name = "reclaim",
+               .needs = ONE_START,
+               .size_bytes = SMALL_BYTES,
+               .ready = ready_full,
+               .act = reserve_other_class,
+               .after = memory_comes_back},
+    make_region = {.name = "make_space",
+                   .needs = ONE_START,
+                   .size_bytes = SMALL_BYTES,
+                   .act = make_space,
+                   .after = space_can_be_made},
+    destroy_region = {.name = "destroy_space",
+                      .needs = ONE_START,
+                      .size_bytes = SMALL_BYTES,
+                      .strange = 1,
+                      .act = destroy,
+                      .after = space_can_be_replaced};
 
-const struct scene *const space_scenes[] = {&come_in, &leave, &hold_all, &make, &delete_used, &delete_unused, &take_new, &take, &held,
-                                            &told, &huge, &reclaim, &make_region, &destroy_region, NULL};
+const struct scene *const space_scenes[] = {
+    &come_in, &leave, &hold_all,  &make,        &delete_used, &delete_unused, &take_new,       &take, &held,
+    &told,    &huge,  &huge_held, &send_reused, &reclaim,     &make_region,   &destroy_region, NULL};

@@ -19,8 +19,8 @@
 
 enum { MEMBERS = 6, HANG_S = 60, SLEEPER_MS = 300 };
 
-static const struct scene *const *const scene_lists[] = {channel_scenes, all_delivery_scenes, space_scenes,
-                                                        wait_scenes,    reap_scenes};
+static const struct scene *const *const scene_lists[] = {channel_scenes, all_delivery_scenes, space_scenes, wait_scenes,
+                                                         reap_scenes};
 
 const struct scene *find_scene(const char *name) {
   for (size_t list = 0; list < sizeof scene_lists / sizeof scene_lists[0]; list++) {
@@ -33,8 +33,8 @@ const struct scene *find_scene(const char *name) {
 }
 
 const struct start all_starts[] = {
-    {"empty", 4, 0, 0}, {"drained", 4, 7, 0}, {"half", 4, 0, 2}, {"full", 4, 0, 4}, {"odd", 3, 5, 3}, {"wrapped", 4, 7, 4}, {"between", 4, 7, 2},
-    {NULL, 0, 0, 0},
+    {"empty", 4, 0, 0}, {"drained", 4, 7, 0}, {"half", 4, 0, 2},    {"full", 4, 0, 4},
+    {"odd", 3, 5, 3},   {"wrapped", 4, 7, 4}, {"between", 4, 7, 2}, {NULL, 0, 0, 0},
 };
 
 int fits(const struct scene *scene, const struct start *start) {
@@ -43,7 +43,8 @@ int fits(const struct scene *scene, const struct start *start) {
     case FULL_START: return start->waiting == start->capacity;
     case WAITING_START: return start->waiting >= 2;
     case ROOM_START: return start->waiting < start->capacity;
-    case BOTH_START: return start->waiting > 0 && start->waiting < start->capacity;
+    case FEW_STARTS: return start[1].name == NULL || start[2].name == NULL;
+    case ONE_FULL_START: return start[1].name != NULL && start[2].name == NULL;
     case ONE_START: return start[1].name == NULL;
     default: return 1;
   }
@@ -95,7 +96,7 @@ uint64_t replay_of(const struct world *world) {
   return world->scene->replay < world->start->capacity ? world->scene->replay : world->start->capacity;
 }
 
-int open_channel(struct world *world, const char *name, int create, shm_channel **channel) {
+int open_channel_until(struct world *world, const char *name, int create, uint64_t deadline_ns, shm_channel **channel) {
   const struct scene *scene = world->scene;
   shm_channel_options options = {.capacity = world->start->capacity,
                                  .replay = replay_of(world),
@@ -103,7 +104,11 @@ int open_channel(struct world *world, const char *name, int create, shm_channel 
                                  .delivery = scene->delivery,
                                  .overflow = scene->overflow,
                                  .codec = "raw"};
-  return shm_channel_open(world->space, name, (uint32_t)strlen(name), &options, 0, create, patience_ns(), channel);
+  return shm_channel_open(world->space, name, (uint32_t)strlen(name), &options, 0, create, deadline_ns, channel);
+}
+
+int open_channel(struct world *world, const char *name, int create, shm_channel **channel) {
+  return open_channel_until(world, name, create, patience_ns(), channel);
 }
 
 static int open_space(struct world *world, int create) {
@@ -171,7 +176,7 @@ void make_world(struct world *world, const struct scene *scene, const struct sta
   world->relieved = 0;
   world->failure[0] = 0;
   memset(world->progress, 0, ROLES * sizeof *world->progress);
-  world->passed->count = 0;
+  for (int role = 0; role < ROLES; role++) world->passed[role].count = 0;
   memset(world->pids, 0, sizeof world->pids);
   alarm(HANG_S);
   if (open_space(world, 1) != SHM_OK) {
@@ -199,8 +204,7 @@ void unmake_world(struct world *world) {
 }
 
 /* ---- dying --------------------------------------------------------------------------------------------------------------- */
-int stop_at_point;
-
+static int stop_at_point;           /* instead of dying there */
 static struct passed *passed_by_me; /* set in the victim only */
 
 /* The programs are linked so that every passage of a point comes here, and what point.c raises (SIGKILL) below. */
@@ -248,7 +252,8 @@ static void play(struct world *world, enum role role, const struct scene *scene,
   if (point) shm__point_arm(point, passages);
   if (traced) ptrace(PTRACE_TRACEME, 0, NULL, NULL);
   kill(getpid(), SIGSTOP);
-  if (role == VICTIM && !traced) passed_by_me = world->passed;
+  stop_at_point = role == VICTIM && world->victim_stops;
+  if (!traced) passed_by_me = &world->passed[role];
   if (traced) mark_begin();
   scene->act(&mine);
   if (traced) mark_end();
@@ -278,6 +283,14 @@ int await_death(struct world *world, enum role role) {
   if (world->pids[role] == 0 || waitpid(world->pids[role], &status, 0) != world->pids[role]) return -1;
   world->pids[role] = 0;
   return WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status) ? -1 : 0;
+}
+
+int await_stop(struct world *world, enum role role) {
+  int status;
+  if (world->pids[role] == 0 || waitpid(world->pids[role], &status, WUNTRACED) != world->pids[role]) return 0;
+  if (WIFSTOPPED(status)) return 1;
+  world->pids[role] = 0;
+  return 0;
 }
 
 void kill_actor(struct world *world, enum role role) {
@@ -319,6 +332,7 @@ void stage(struct world *world, const struct scene *scene, const struct start *s
   if (!world->failure[0]) warm_up(world);
   if (world->failure[0]) return;
   fork_actor(world, VICTIM, scene, point, passages, traced);
+  if (world->next) fork_actor(world, NEXT, world->next, world->next_point, world->next_passages, 0);
   if (scene->other_role != NO_OTHER) {
     fork_actor(world, OTHER, other_scene(scene), scene->other_point, scene->other_passages, 0);
   }
@@ -355,7 +369,8 @@ void relieve(struct world *world) {
 /* The message that a reader waits for, or the room that a writer waits for, is not there. */
 static int in_vain(struct world *world) {
   shm_channel_facts facts;
-  if (!other_scene(world->scene)->sends) return shm_channel_look(world->reader ? world->reader : world->channel) == SHM_EMPTY;
+  if (!other_scene(world->scene)->sends)
+    return shm_channel_look(world->reader ? world->reader : world->channel) == SHM_EMPTY;
   return shm_channel_stat(world->channel, &facts) == SHM_OK && facts.waiting == facts.capacity;
 }
 
@@ -396,10 +411,10 @@ static void last_words(int signal_number) {
 void set_up(struct world *world, const char *directory, const char *name) {
   struct {
     struct progress progress[ROLES];
-    struct passed passed;
+    struct passed passed[ROLES];
   } *shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (shared == MAP_FAILED) exit(2);
-  *world = (struct world){.directory = directory, .name = name, .progress = shared->progress, .passed = &shared->passed};
+  *world = (struct world){.directory = directory, .name = name, .progress = shared->progress, .passed = shared->passed};
   the_world = world;
   signal(SIGALRM, last_words);
   signal(SIGSEGV, last_words);

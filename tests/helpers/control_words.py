@@ -1,7 +1,7 @@
 """Where the control words of a region are: a walk over its structs by `layout.json` alone.
 
-What is not a message or a free byte is a control word: header, sections, members, directory, entries, classes, pool, page
-words, block headers, links of free lists, rings, slots, ports, locks.
+What is not a message or a free byte is a control word: header, sections, members, directory, entries, classes,
+pool, page words, block headers, links of free lists, rings, slots, ports, locks.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from tests.helpers.region_bytes import CODES, DIRECTORY, MEMBERS, PAGE_WORDS, PAGES, STRUCTS, TABLES, C, fnv1a, size_of
 from tests.helpers.region_bytes import CLASSES as CLASS_TABLE
+from tests.helpers.region_bytes import CODES, DIRECTORY, MEMBERS, PAGE_WORDS, PAGES, STRUCTS, TABLES, C, fnv1a, size_of
 from tests.helpers.region_bytes import POOL as POOL_TABLE
 
 WIDTHS = {"u8": 1, "u16": 2, "u32": 4, "u64": 8}

@@ -1,0 +1,56 @@
+"""Those who put right what a death left die themselves while they do it, or are slow: the next one heals everything.
+
+One member has died in the middle of something (scenes_reap.c). The one who recovers, by reaping or by running into the
+dead one's lock, is killed at every point that it passes; the next one, who recovers from both deaths, at every point
+that it passes; then a survivor works on. In the slow version the one who recovers is stopped instead, and the next one
+recovers and takes the free places before it goes on: it must neither hand back twice nor touch what is not the dead's.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.cbuild import crash_program, figures, run_crash_program, scene_names
+
+SCENES = [name for name in scene_names() if name.startswith(("reap_", "inherit_"))]
+NEVER_SO_LONG_US = 2_000_000
+MUST_BE_SEEN = {
+    *("reap.marked", "reap.locks", "reap.structures", "reap.evicted", "reap.blocks", "reap.freed"),
+    *("lock.inherited", "lock.taken", "blocks.freed", "ring.unpublished", "pages.released"),
+    *("port.ended", "port.held", "port.unlinked", "port.handed", "mutex.told"),
+    *("directory.emptied", "directory.held", "directory.unlinked"),
+}
+"""Points in the code of recovery: at each of them somebody who recovers must have been killed."""
+
+
+@pytest.fixture(scope="session")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return crash_program("recovery", tmp_path_factory)
+
+
+def points_seen(lines: list[str]) -> set[str]:
+    """Collect the points at which somebody was killed or stopped."""
+    return {line.removeprefix("at ") for line in lines if line.startswith("at ")}
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_a_third_one_heals_when_two_who_recover_are_killed_in(scene: str, program: Path) -> None:
+    found = figures(run_crash_program(program, scene, "killed")[-1])
+    assert found["kills"] > 0
+    assert found["blocked_us"] < NEVER_SO_LONG_US
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_one_who_recovers_slowly_does_no_harm_in(scene: str, program: Path) -> None:
+    found = figures(run_crash_program(program, scene, "slow")[-1])
+    assert found["kills"] > 0
+    assert found["blocked_us"] < NEVER_SO_LONG_US
+
+
+def test_somebody_who_recovers_is_killed_at_every_point_of_recovery(program: Path) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        seen = pool.map(lambda scene: points_seen(run_crash_program(program, scene, "reach")), SCENES)
+    assert MUST_BE_SEEN - set().union(*seen) == set()
