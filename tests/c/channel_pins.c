@@ -1,5 +1,5 @@
 /* What a view shows does not change while it is open, however often the channel goes round meanwhile and whoever else
- * looks at it, closes or dies; when the last of them lets go the memory is free.
+ * looks at it, closes or dies, its own reader included; when the last of them lets go the memory is free.
  *
  * Runs: processes
  */
@@ -64,8 +64,15 @@ static void survive_overwriting(shm_space *space) {
   SAME(read_letter(views[1][1].data, LENGTH).number, 1);
   shm_channel_unpin(readers[1], &views[1][0]);
   SAME(read_letter(views[1][1].data, LENGTH).number, 1);
-  shm_channel_free(readers[1]); /* with the last view open: closing lets go */
+  shm_channel_close(readers[1]); /* with the last view open: it outlives its reader */
+  SAME(channel_facts(channel).readers, 0);
+  go_round(channel);
+  be_healthy(space);
+  SAME(read_letter(views[1][1].data, LENGTH).number, 1);
+  CHECK(used_bytes(space) > empty);
+  shm_channel_unpin(readers[1], &views[1][1]); /* the last one to let go closes the port, too */
   SAME(used_bytes(space), empty);
+  shm_channel_free(readers[1]);
   delete_channel(space, "c");
   shm_channel_free(channel);
 }
