@@ -18,7 +18,7 @@ struct shm_channel {
 static inline int shm__channel_enter(shm_channel *channel) {
   if (channel->epoch != shm__fork_epoch) return SHM_FORKED;
   shm_add(&channel->busy, 1);
-  if (!shm_load_acquire(&channel->core.closing)) return SHM_OK;
+  if (!shm_load_acquire(&channel->core.closing) && !shm_load_acquire(&channel->core.ring.space->closing)) return SHM_OK;
   shm_add(&channel->busy, (u32)-1);
   return SHM_CLOSED;
 }

@@ -136,6 +136,8 @@ int shm_channel_recv(shm_channel *reader, void *buffer, uint64_t room_bytes, uin
   return status;
 }
 
+void shm_channel_lag_again(shm_channel *reader) { shm_store_relaxed(&reader->core.owed, 1); }
+
 int shm_channel_recv_many(shm_channel *reader, shm_small *messages, uint64_t count, uint64_t deadline_ns, uint64_t *done) {
   _Static_assert(sizeof(shm_small) == sizeof(struct shm__message), "shm_small is a message");
   int status = shm__channel_enter(reader);
@@ -173,7 +175,11 @@ int shm_channel_commit(shm_channel *writer, const shm_view *view, uint64_t deadl
   u64 done;
   int status = shm__channel_enter(writer);
   if (status != SHM_OK) return status;
-  status = shm__channel_send(&writer->core, &message, 1, deadline_ns, &done);
+  if (!shm__block_held(writer->core.ring.space, message.block)) {
+    status = shm__fail(SHM_INVALID, "what was reserved belongs to another process: reserve and send in the same one");
+  } else {
+    status = shm__channel_send(&writer->core, &message, 1, deadline_ns, &done);
+  }
   shm__channel_leave(writer);
   return status;
 }

@@ -58,7 +58,9 @@ const char *shm_space_path(shm_space *space) { return space->path; }
 uint32_t shm_space_blocker(shm_space *space) { return shm_load_relaxed(&space->blocker); }
 uint64_t shm_space_stamp(shm_space *space) { return space->readonly ? 0 : shm__stamp(space); }
 void shm_space_reap_dead(shm_space *space) {
-  if (!space->readonly) shm__reap_dead(space);
+  if (space->readonly || shm__enter(space) != SHM_OK) return;
+  shm__reap_dead(space);
+  shm__leave(space);
 }
 int shm_reclaim_temporaries(const char *directory, const char *name) { return shm__reclaim_temporaries(directory, name); }
 
@@ -158,7 +160,11 @@ int shm_space_delete(shm_space *space, uint32_t kind, const char *name, uint32_t
 
 int64_t shm_space_check(shm_space *space, shm_problem *problems, uint64_t room) {
   shm_space_reap_dead(space); /* what the dead left is no problem as long as it can be handed back */
-  return (int64_t)shm__check(space, problems, room);
+  int status = shm__enter(space);
+  if (status != SHM_OK) return status;
+  int64_t found = (int64_t)shm__check(space, problems, room);
+  shm__leave(space);
+  return found;
 }
 
 /* ---- the bell of an event loop -------------------------------------------------------------------------------------------- */

@@ -86,8 +86,8 @@ static void check_ports(struct audit *audit, const char *name, struct shm__ring 
     if (!shm__token_alive(audit->space, owner)) report(audit, name, at, "a port belongs to a dead member (token %u)", owner);
     u64 cursor = shm_load_acquire(&port->cursor), tail = shm_load_acquire(&ring->shared->tail);
     if (cursor > tail) report(audit, name, at, "a cursor (%llu) is beyond the tail (%llu)", (unsigned long long)cursor, (unsigned long long)tail);
-    writers += port->role == SHM_PORT_WRITER;
-    readers += port->role == SHM_PORT_READER;
+    writers += shm__port_role(port) == SHM_PORT_WRITER;
+    readers += shm__port_role(port) == SHM_PORT_READER;
     at = shm_load_acquire(&port->next);
   }
   if (writers != ring->shared->writers || readers != ring->shared->readers) {

@@ -9,6 +9,7 @@
  * Crash table (died after ...)
  *   marking a space deleted ("destroy.retired")  calls in it leave with Closed; the next who makes one of that name
  *                                                removes the file
+ *   before removing the file ("destroy.locked")  as above; the kernel unlocks its byte
  */
 #define _GNU_SOURCE
 #include "attach.h"
@@ -31,7 +32,7 @@
 #include "recover.h"
 #include "region.h"
 
-enum { LEAVE_PATIENCE_NS = 1000000000 };
+enum { LEAVE_PATIENCE_NS = 1000000000, REMOVE_PATIENCE_NS = 1000000000 };
 
 u32 shm__fork_epoch = 1;
 
@@ -53,8 +54,9 @@ static void after_fork_in_child(void) {
   shm_store_release(&all_spaces_lock, 0);
   shm__fork_epoch++;
   for (struct shm__space *space = all_spaces; space; space = space->next) {
-    shm__file_close(space->member_fd); /* the lock is the parent's: it must not outlive him in us */
+    int fd = space->member_fd;
     space->member_fd = -1;
+    shm__file_close(fd); /* the lock is the parent's: it must not outlive him in us */
     space->token = 0;
     space->busy = 0;
     space->deferred = 0;
@@ -250,18 +252,35 @@ static int attach_existing(const char *path, const struct shm__wish *wish, const
   return status;
 }
 
-/* Remove the file if it still is the leftover that was found. */
-static void remove_leftover(const char *path) {
-  int fd;
-  struct shm_header header;
+/* Remove the file that fd is open on, unless the path leads to another one by now. Whoever removes a region has the lock of
+ * its creator's byte: else two could find the same file, and the second one remove what was made after the first one. */
+static int remove_file(const char *path, int fd, u64 deadline_ns) {
   struct shm__file_facts here, there;
-  if (shm__file_open(path, 0, &fd) != 0) return;
-  if (shm__file_read(fd, 0, &header, sizeof header) == 0 && check_leftover(path, &header) == SHM_EXISTS &&
-      shm__file_facts(fd, &here) == 0 && shm__file_path_facts(path, &there) == 0 && here.inode == there.inode &&
-      here.device == there.device) {
-    shm__file_remove(path);
+  int error;
+  while ((error = shm__byte_lock(fd, SHM_CREATOR_LOCK)) == EAGAIN && shm__monotonic_ns() < deadline_ns) shm__nap_ns(1000000);
+  if (error == EAGAIN) return shm__fail(SHM_TIMEOUT, "another process is about to remove %s and does not come to it", path);
+  if (error) return shm__fail_os(SHM_OS, error, "cannot lock a byte of %s", path);
+  if (shm__file_facts(fd, &here) != 0 || shm__file_path_facts(path, &there) != 0 || here.inode != there.inode ||
+      here.device != there.device) {
+    return SHM_OK; /* somebody else has removed it */
+  }
+  SHM_POINT("destroy.locked");
+  error = shm__file_remove(path);
+  return error && error != ENOENT ? shm__fail_os(SHM_DENIED, error, "cannot remove %s", path) : SHM_OK;
+}
+
+/* Remove the file if it still is a leftover. */
+static int remove_leftover(const char *path, u64 deadline_ns) {
+  int fd, status = SHM_OK;
+  struct shm_header header;
+  int error = shm__file_open(path, 1, &fd);
+  if (error == ENOENT) return SHM_OK;
+  if (error) return shm__fail_os(SHM_DENIED, error, "cannot replace the leftover at %s", path);
+  if (shm__file_read(fd, 0, &header, sizeof header) == 0 && check_leftover(path, &header) == SHM_EXISTS) {
+    status = remove_file(path, fd, deadline_ns);
   }
   shm__file_close(fd);
+  return status;
 }
 
 int shm__attach(const char *directory, const char *name, const struct shm__wish *wish,
@@ -272,15 +291,16 @@ int shm__attach(const char *directory, const char *name, const struct shm__wish 
     int status = attach_existing(path, wish, types, space);
     if (status == SHM_EXISTS && !wish->create) return shm__fail(SHM_NOT_FOUND, "there is no space at %s", path);
     if (status == SHM_EXISTS) {
-      remove_leftover(path);
+      status = remove_leftover(path, shm__monotonic_ns() + REMOVE_PATIENCE_NS);
+      if (status != SHM_OK) return status;
       status = SHM_NOT_FOUND;
     }
     if (status == SHM_NOT_FOUND && wish->create) {
       shm__reclaim_temporaries(directory, name);
       status = shm__region_create(directory, name, wish->size_bytes ? wish->size_bytes : 1ull << 30,
                                   wish->members ? wish->members : 256, wish->mode);
-      if (status == SHM_OK || status == SHM_EXISTS) status = SHM_BUSY;
-      else if (status != SHM_BUSY) return status;
+      if (status == SHM_OK) continue; /* whatever the deadline: what was just made is there */
+      if (status != SHM_EXISTS && status != SHM_BUSY) return status;
     } else if (status != SHM_BUSY) {
       return status;
     } else {
@@ -326,24 +346,34 @@ void shm__unattach(struct shm__space *space) {
 }
 
 /* ---- destroying -------------------------------------------------------------------------------------------------------- */
+/* A space to which nobody can attach. */
+static int remove_damaged(const char *path, u64 inode) {
+  int fd, error = shm__file_open(path, 1, &fd);
+  if (error == ENOENT) return SHM_OK;
+  if (error) return shm__fail_os(SHM_DENIED, error, "may not remove %s", path);
+  struct shm__file_facts facts;
+  int same = shm__file_facts(fd, &facts) == 0 && facts.inode == inode;
+  int status = same ? remove_file(path, fd, shm__monotonic_ns() + REMOVE_PATIENCE_NS) : SHM_OK;
+  shm__file_close(fd);
+  return status;
+}
+
 int shm__destroy(const char *directory, const char *name, const struct shm__type *const *types) {
   char path[SHM__PATH_BYTES];
   snprintf(path, sizeof path, "%s/" SHM__PREFIX "%s", directory, name);
   struct shm__wish wish = {.mode = 0777, .stranger = 1};
-  struct shm__file_facts facts, there;
+  struct shm__file_facts facts;
   if (shm__file_path_facts(path, &facts)) return shm__fail(SHM_NOT_FOUND, "there is no space at %s", path);
   if (!facts.regular) return shm__fail(SHM_NOT_A_SPACE, "%s is not a regular file; remove it by hand", path);
   struct shm__space *space;
   int status = attach_existing(path, &wish, types, &space);
   if (status == SHM_DENIED || status == SHM_NOT_FOUND || status == SHM_NOT_A_SPACE) return status;
-  if (status == SHM_OK) {
-    shm__directory_retire_all(space);
-    shm__unattach(space);
-  } /* any other status: a damaged space, to which nobody can attach; it goes */
+  if (status != SHM_OK) return remove_damaged(path, facts.inode);
+  shm__directory_retire_all(space);
   SHM_POINT("destroy.retired");
-  if (shm__file_path_facts(path, &there) != 0 || there.inode != facts.inode || there.device != facts.device) return SHM_OK;
-  int error = shm__file_remove(path);
-  return error && error != ENOENT ? shm__fail_os(SHM_DENIED, error, "cannot remove %s", path) : SHM_OK;
+  status = remove_file(path, space->region_fd, shm__monotonic_ns() + REMOVE_PATIENCE_NS);
+  shm__unattach(space);
+  return status;
 }
 
 struct reclaim {

@@ -28,7 +28,7 @@
 #include "pages.h"
 #include "region.h"
 
-enum { SMALL_CLASSES = 58, FREE_PATIENCE_NS = 2000000, REAP_PATIENCE_NS = 100000000 };
+enum { SMALL_CLASSES = 58, FREE_PATIENCE_NS = 2000000, DEFERRED_EVERY_NS = 1000000, REAP_PATIENCE_NS = 100000000 };
 
 /* ---- size classes: 32, 48, then four to a doubling from 64 B to 704 KiB ------------------------------------------ */
 static u64 class_stride(u32 size_class) {
@@ -103,6 +103,11 @@ static int change_word(struct shm__space *space, struct shm__ref ref, u64 expect
   return block && shm_cas(&block->word, &expected, desired);
 }
 
+int shm__block_held(struct shm__space *space, struct shm__ref ref) {
+  struct shm_block *block = shm__block_header(space, ref.offset);
+  return block && shm_load_acquire(&block->word) == shm__block_word(SHM_BLOCK_HELD, ref.gen, space->token);
+}
+
 int shm__block_link(struct shm__space *space, struct shm__ref ref, u32 id) {
   return change_word(space, ref, shm__block_word(SHM_BLOCK_HELD, ref.gen, space->token),
                      shm__block_word(SHM_BLOCK_LINKED, ref.gen, id));
@@ -132,10 +137,14 @@ static void push_free(struct shm__space *space, struct shm_class *class, u64 hea
   class->free_head = header_offset;
 }
 
-static int span_is_empty(struct shm__space *space, u64 first, u32 size_class) {
+/* *generation: the highest of its blocks, if it is empty. */
+static int span_is_empty(struct shm__space *space, u64 first, u32 size_class, u32 *generation) {
+  *generation = 0;
   for (u32 i = 0; i < span_blocks_of(size_class); i++) {
     struct shm_block *block = (struct shm_block *)(space->base + first + i * class_stride(size_class));
-    if (shm__block_state(shm_load_acquire(&block->word)) != SHM_BLOCK_FREE) return 0;
+    u64 word = shm_load_acquire(&block->word);
+    if (shm__block_state(word) != SHM_BLOCK_FREE) return 0;
+    *generation = shm_max(*generation, shm__block_gen(word));
   }
   return 1;
 }
@@ -151,9 +160,10 @@ static void rebuild_class(struct shm__space *space, u32 size_class, int release)
     if (shm__page_state(word) != SHM_PAGE_SPAN) continue;
     if (shm__page_class(word) == size_class && page + span_pages_of(size_class) <= top) {
       u64 first = shm__page_offset(space, page) + SHM_SPAN_PAD_BYTES;
+      u32 generation;
       SHM_POINT("blocks.emptied");
-      if (release && span_is_empty(space, first, size_class) &&
-          shm__pages_release(space, page, shm__monotonic_ns() + FREE_PATIENCE_NS) == SHM_OK) {
+      if (release && span_is_empty(space, first, size_class, &generation) &&
+          shm__pages_release(space, page, generation, shm__monotonic_ns() + FREE_PATIENCE_NS) == SHM_OK) {
         page += span_pages_of(size_class) - 1;
         continue;
       }
@@ -244,10 +254,10 @@ static void reclaim(struct shm__space *space, u64 deadline_ns) {
   shm_store_relaxed(&space->pool->frees_seen, frees); /* afterwards: who comes meanwhile must not think it is done */
 }
 
-static void free_deferred(struct shm__space *space);
+static void free_deferred(struct shm__space *space, u64 every_ns);
 
 int shm__block_alloc(struct shm__space *space, u64 size_bytes, u64 deadline_ns, struct shm__ref *ref) {
-  if (shm_load_relaxed(&space->deferred)) free_deferred(space);
+  free_deferred(space, DEFERRED_EVERY_NS);
   if (size_bytes > space->size_bytes) return shm__region_full(space, size_bytes);
   u64 stride = shm_max(size_bytes + SHM_BLOCK_HEADER_BYTES, 32);
   u32 size_class = class_for(stride);
@@ -262,6 +272,7 @@ int shm__block_alloc(struct shm__space *space, u64 size_bytes, u64 deadline_ns, 
     status = shm__region_grow(space, pages * SHM_PAGE_BYTES);
     if (status == SHM_OK) continue;
     if (status != SHM_SPACE_FULL || reclaimed) return status;
+    free_deferred(space, 0);
     reclaim(space, deadline_ns);
     reclaimed = 1; /* once more in any case: somebody else may have given back what we need */
   }
@@ -276,7 +287,7 @@ static int try_free(struct shm__space *space, struct shm__ref ref, u64 deadline_
   if (size_class == SHM_CLASS_HUGE) {
     u64 start = ref.offset - SHM_SPAN_PAD_BYTES - SHM_BLOCK_HEADER_BYTES - space->pages_offset;
     if (start % SHM_PAGE_BYTES || shm_load_acquire(&block->word) != held) return SHM_OK;
-    return shm__pages_release(space, start / SHM_PAGE_BYTES, deadline_ns);
+    return shm__pages_release(space, start / SHM_PAGE_BYTES, 0, deadline_ns);
   }
   if (size_class >= SMALL_CLASSES) return SHM_OK; /* a damaged header: leave the block to check() */
   int status = lock_class(space, size_class, deadline_ns);
@@ -302,7 +313,12 @@ static void defer_free(struct shm__space *space, struct shm__ref ref) {
   } while (!shm_cas(&space->deferred, &head, ref.offset));
 }
 
-static void free_deferred(struct shm__space *space) {
+/* Not again within every_ns of the last time: the list may be long, and a stopped process stay stopped. */
+static void free_deferred(struct shm__space *space, u64 every_ns) {
+  if (!shm_load_relaxed(&space->deferred)) return;
+  u64 now_ns = shm__monotonic_ns();
+  if (now_ns - shm_load_relaxed(&space->deferred_ns) < every_ns) return;
+  shm_store_relaxed(&space->deferred_ns, now_ns); /* relaxed: a hint of this process */
   u64 offset = shm_exchange(&space->deferred, 0);
   while (offset) {
     u64 *payload = shm__at(space, offset, 16, 16);
@@ -316,7 +332,9 @@ static void free_deferred(struct shm__space *space) {
 void shm__block_free(struct shm__space *space, struct shm__ref ref) {
   if (ref.offset == 0) return;
   if (try_free(space, ref, SHM__TRY) == SHM_OK) return;
-  if (try_free(space, ref, shm__monotonic_ns() + FREE_PATIENCE_NS) != SHM_OK) defer_free(space, ref);
+  /* Nobody waits for a stopped process twice. */
+  u64 deadline_ns = shm_load_relaxed(&space->deferred) ? SHM__TRY : shm__monotonic_ns() + FREE_PATIENCE_NS;
+  if (deadline_ns == SHM__TRY || try_free(space, ref, deadline_ns) != SHM_OK) defer_free(space, ref);
 }
 
 /* ---- walking ---------------------------------------------------------------------------------------------------------- */

@@ -18,6 +18,9 @@ int shm__block_alloc(struct shm__space *space, u64 size_bytes, u64 deadline_ns, 
  * freed later. */
 void shm__block_free(struct shm__space *space, struct shm__ref ref);
 
+/* Is it ours? */
+int shm__block_held(struct shm__space *space, struct shm__ref ref);
+
 /* One compare-and-swap each; 1 if it was so. */
 int shm__block_link(struct shm__space *space, struct shm__ref ref, u32 id);  /* HELD(me) -> LINKED(id) */
 int shm__block_hold(struct shm__space *space, struct shm__ref ref, u32 id);  /* LINKED(id) -> HELD(me) */

@@ -23,7 +23,8 @@
 #include "../base/point.h"
 #include "lock.h"
 
-#define GENERATION 0x0fffffff00000000ull /* of a block's word */
+#define GENERATIONS 0x0fffffffull
+#define GENERATION (GENERATIONS << 32) /* of a block's word */
 
 static u64 make_word(u32 state, u32 size_class, u64 count) { return (u64)state << 56 | (u64)size_class << 32 | count; }
 
@@ -88,7 +89,7 @@ static u64 *huge_word(struct shm__space *space, u64 page) {
 }
 
 static void fill_headers(struct shm__space *space, u64 page, u64 count, u32 size_class, u64 stride_bytes, u32 blocks) {
-  u64 generation = (space->pool->generation += 1) & 0x0fffffff;
+  u64 generation = (space->pool->generation += 1) & GENERATIONS;
   int huge = size_class == SHM_CLASS_HUGE;
   u64 state = huge ? SHM_BLOCK_HELD : SHM_BLOCK_FREE, who = huge ? space->token : 0;
   u8 *first = space->base + shm__page_offset(space, page) + SHM_SPAN_PAD_BYTES;
@@ -128,11 +129,13 @@ int shm__pages_carve(struct shm__space *space, u64 count, u32 size_class, u64 st
   return SHM_OK;
 }
 
-int shm__pages_release(struct shm__space *space, u64 page, u64 deadline_ns) {
+int shm__pages_release(struct shm__space *space, u64 page, u32 generation, u64 deadline_ns) {
   struct shm_pool *pool = space->pool;
   int status = shm__lock(space, &pool->lock, deadline_ns, 0);
   if (status < 0) return status;
   if (status == SHM__REPAIR) shm__pages_repair(space);
+  /* Blocks made of these pages anew get generations that these have never had. */
+  if ((pool->generation & GENERATIONS) < generation) pool->generation = (pool->generation & ~GENERATIONS) | generation;
   u64 word = shm__page_word(space, page), count = head_pages(word, page, shm__pages_top(space));
   if (shm__page_class(word) == SHM_CLASS_HUGE) {
     u64 *block_word = huge_word(space, page);

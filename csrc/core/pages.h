@@ -10,8 +10,8 @@
 int shm__pages_carve(struct shm__space *space, u64 count, u32 size_class, u64 stride_bytes, u32 blocks, u64 deadline_ns,
                      u64 *page);
 
-/* Give a span back. */
-int shm__pages_release(struct shm__space *space, u64 page, u64 deadline_ns);
+/* Give a span back; generation: the highest of its blocks. */
+int shm__pages_release(struct shm__space *space, u64 page, u32 generation, u64 deadline_ns);
 
 /* Repair the pool after its lock was taken over, or to count again. The lock is held. */
 void shm__pages_repair(struct shm__space *space);

@@ -52,6 +52,7 @@ struct shm__space {
   u32 blocker;      /* token of the member whose lock a call of ours waited for in vain; for people */
   u32 closing, busy; /* close waits until no slow call is under way */
   u64 deferred;     /* payload offset of the first block to free later: its class lock was held by a stopped process */
+  u64 deferred_ns;  /* when they were last tried */
   int region_fd, member_fd;
   u64 device, inode;
   const struct shm__type *const *types; /* NULL-terminated */

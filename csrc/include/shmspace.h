@@ -141,6 +141,7 @@ void shm_channel_get_options(shm_channel *channel, shm_channel_options *options)
 int shm_channel_stat(shm_channel *channel, shm_channel_facts *facts);
 int shm_channel_shutdown(shm_channel *channel, int immediate, uint64_t deadline_ns);
 uint64_t shm_channel_lost(shm_channel *channel);
+void shm_channel_lag_again(shm_channel *reader); /* SHM_LAGGED could not be passed on: the next call says it again */
 uint32_t shm_channel_peers(shm_channel *channel, int writers, uint32_t *tokens, uint32_t room);
 void shm_channel_probe(shm_channel *channel, int writers);
 int shm_channel_send(shm_channel *writer, const void *data, uint64_t length_bytes, uint32_t codec, uint64_t deadline_ns);

@@ -84,7 +84,11 @@ typedef uint64_t u64;
   C(SHM_STREAM_SHUT, 2, "stream state: shut down for good")                                                            \
   C(SHM_PORT_READER, 1, "port role")                                                                                   \
   C(SHM_PORT_WRITER, 2, "port role")                                                                                   \
-  C(SHM_PORT_PINS, 3, "port role: a reader that was closed while views of it are in use")
+  C(SHM_PORT_PINS, 3, "port role: a reader that was closed while views of it are in use")                               \
+  C(SHM_PORT_ROLE, 3, "bits of role that are the role")                                                                 \
+  C(SHM_PORT_LEFT, 4, "bit of role: a reader that was closed while views of it are in use, not yet counted out")         \
+  C(SHM_PIN_OVER, 1, "bit of a pin: the view is over, the next who has the producer lock lets go of the block")         \
+  C(SHM_PORT_GONE, 8, "bit of role: was closed, and is to be removed by who next has the producer lock")
 
 /* ---- the header, at offset 0 --------------------------------------------------------------------------------- */
 #define SHM_HEADER_TABLE(F, A)                                                                                         \
@@ -244,7 +248,7 @@ typedef uint64_t u64;
 #define SHM_PORT_TABLE(F, A)                                                                                           \
   F(u64, next, 0, LOCK(producer_lock), "next port of the chain")                                                       \
   F(u32, owner, 8, OWNER, "token of the member that opened it")                                                        \
-  F(u32, role, 12, LOCK(producer_lock), "SHM_PORT_*")                                                                  \
+  F(u32, role, 12, OWNER, "SHM_PORT_*")                                                                  \
   F(u64, since_ns, 16, INIT, "when")                                                                                   \
   A(u8, pad0, 104, 24, ZERO, "")                                                                                       \
   F(u64, cursor, 128, PUBLISH, "all: number of the next message that this reader takes")                               \

@@ -196,6 +196,7 @@ static u64 wanted(struct shm__channel *channel) {
 int shm__channel_look(struct shm__channel *channel) {
   struct shm__ring *ring = &channel->ring;
   int all = ring->delivery == SHM_DELIVERY_ALL, over = 0;
+  if (shm_load_relaxed(&channel->owed)) return SHM_OK;
   for (;;) {
     u64 at = wanted(channel);
     /* Ready, or (all) overtaken, which is to be told. */
@@ -254,6 +255,7 @@ static void retire_read(struct shm__ring *ring) {
 
 static int take_all(struct shm__channel *channel, void *buffer, u64 room_bytes, struct shm__message *message) {
   struct shm__ring *ring = &channel->ring;
+  if (shm_load_relaxed(&channel->owed) && shm_exchange(&channel->owed, 0)) return SHM_LAGGED; /* relaxed: of this handle */
   for (;;) {
     if (closed(channel)) return SHM_CLOSED;
     u64 at = shm_load_acquire(cursor_of(channel));
@@ -299,6 +301,7 @@ static int take_some(struct shm__channel *channel, struct shm__message *messages
       status = take_all(channel, messages[*done].data, SHM_INLINE_BYTES, &messages[*done]);
       *done += status == SHM_OK;
     }
+    if (*done && status == SHM_LAGGED) shm_store_relaxed(&channel->owed, 1); /* first those from before the loss */
     return *done ? SHM_OK : status;
   }
   if (closed(channel)) return SHM_CLOSED;
@@ -345,7 +348,7 @@ static int view_one(struct shm__channel *channel, struct shm__message *message, 
 
 static int view_all(struct shm__channel *channel, struct shm__message *message, const u8 **view, u64 deadline_ns) {
   struct shm__ring *ring = &channel->ring;
-  if (!channel->port) return SHM_OK; /* nothing to pin with */
+  if (!channel->port || shm_load_relaxed(&channel->owed)) return SHM_OK; /* nothing to pin with; a loss is to be told */
   int status = shm__ring_lock_producers(ring, deadline_ns);
   if (status != SHM_OK) return status;
   u64 at = shm_load_acquire(&channel->port->cursor); /* another thread of this reader may move it */
@@ -393,8 +396,8 @@ int shm__channel_shutdown(struct shm__channel *channel, int immediate, u64 deadl
   if (status != SHM_OK) return status;
   shm_store_release(&ring->shared->stream, SHM_STREAM_SHUT);
   SHM_POINT("channel.shut");
-  if (immediate) shm__ring_discard(ring, deadline_ns);
+  if (immediate) status = shm__ring_discard(ring, deadline_ns);
   shm__unlock(&ring->shared->producer_lock);
   shm__channel_wake(channel);
-  return SHM_OK;
+  return status;
 }

@@ -11,6 +11,7 @@ struct shm__channel {
   struct shm__ref port_ref;
   u64 cursor;            /* all, on a read-only space: our place, since we have no port */
   u64 lost;              /* messages lost at the last SHM_LAGGED */
+  u32 owed;              /* that SHM_LAGGED is still to be told */
   u64 deletions;         /* header.deletions when last found alive (read-only) */
   u32 sleepy, naps;      /* spinning did not pay the last time; sleeps so far */
   u32 near, sends_seen;  /* how often in a row the other side was just behind; see hang_back */

@@ -105,7 +105,7 @@ struct shm_port *shm__ring_port(const struct shm__ring *ring, u64 offset) {
 u64 shm__ring_slowest(struct shm__ring *ring) {
   u64 slowest = ring->shared->tail;
   EACH_PORT(ring, port) {
-    if (port->role != SHM_PORT_READER) continue;
+    if (shm_load_acquire(&port->role) != SHM_PORT_READER) continue; /* nor those marked as closed */
     u64 cursor = shm_load_acquire(&port->cursor); /* SYNC ring.cursor: the reader has copied what is below it */
     if (cursor < slowest) slowest = cursor;
   }
@@ -115,7 +115,7 @@ u64 shm__ring_slowest(struct shm__ring *ring) {
 u32 shm__ring_pinned(struct shm__ring *ring, u64 block, const struct shm_port *but) {
   EACH_PORT(ring, port) {
     for (int pin = 0; port != but && pin < SHM_PINS; pin++) {
-      if (port->pins[pin] == block) return shm_load_acquire(&port->owner);
+      if ((shm_load_acquire(&port->pins[pin]) & ~(u64)SHM_PIN_OVER) == block) return shm_load_acquire(&port->owner);
     }
   }
   return 0;
@@ -246,21 +246,23 @@ int shm__ring_drop_first(struct shm__ring *ring, u64 deadline_ns) {
   return SHM_OK;
 }
 
-void shm__ring_discard(struct shm__ring *ring, u64 deadline_ns) {
+int shm__ring_discard(struct shm__ring *ring, u64 deadline_ns) {
   struct shm_ring *shared = ring->shared;
   if (ring->delivery == SHM_DELIVERY_ALL) {
     shm_store_release(&shared->discarded, shared->tail);
     shm_store_release(&shared->floor, shared->tail);
     retire_until(ring, shared->tail);
-    return;
+    return SHM_OK;
   }
-  if (shm__ring_lock_consumers(ring, deadline_ns) != SHM_OK) return;
+  int status = shm__ring_lock_consumers(ring, deadline_ns);
+  if (status != SHM_OK) return status;
   struct shm__message message;
   while (shm__ring_take(ring, UINT64_MAX, &message) == SHM_OK) {
     shared->discarded++;
     shm__block_free(ring->space, message.block);
   }
   shm__unlock(&shared->consumer_lock);
+  return SHM_OK;
 }
 
 /* ---- reading --------------------------------------------------------------------------------------------------------- */
@@ -368,8 +370,8 @@ void shm__ring_repair_producers(struct shm__ring *ring) {
   u32 writers = 0, readers = 0;
   EACH_PORT(ring, port) {
     shm__block_relink(ring->space, shm__block_ref(ring->space, at_), ring->id);
-    writers += port->role == SHM_PORT_WRITER;
-    readers += port->role == SHM_PORT_READER;
+    writers += shm__port_role(port) == SHM_PORT_WRITER;
+    readers += shm__port_role(port) == SHM_PORT_READER;
   }
   shared->writers = writers;
   shared->readers = readers;

@@ -49,7 +49,7 @@ int shm__ring_drop_oldest(struct shm__ring *ring, u64 deadline_ns);           /*
 int shm__ring_drop_first(struct shm__ring *ring, u64 deadline_ns);            /* the oldest unread, full or not */
 void shm__ring_publish(struct shm__ring *ring, const struct shm__message *message);
 void shm__ring_retire(struct shm__ring *ring);                                /* all: free blocks nobody needs */
-void shm__ring_discard(struct shm__ring *ring, u64 deadline_ns);              /* everything unread */
+int shm__ring_discard(struct shm__ring *ring, u64 deadline_ns);               /* everything unread */
 u64 shm__ring_slowest(struct shm__ring *ring);                                /* all: the slowest reader's cursor */
 
 /* One: with the consumer lock held, take the next message: inline bytes are copied, a block becomes HELD by us.
@@ -76,6 +76,8 @@ u32 shm__ring_pinned(struct shm__ring *ring, u64 block, const struct shm_port *b
 
 /* The port at this payload offset, or NULL when it cannot be one. */
 struct shm_port *shm__ring_port(const struct shm__ring *ring, u64 offset);
+
+static inline u32 shm__port_role(const struct shm_port *port) { return shm_load_acquire(&port->role) & SHM_PORT_ROLE; }
 
 /* Blocks of messages, before the ring itself is freed. */
 void shm__ring_teardown(struct shm__ring *ring);

@@ -188,6 +188,7 @@ static int take_many(Port *self, PyObject *list, Py_ssize_t count, int64_t timeo
       have += status == SHM_OK;
       if (status == SHM_OK) continue;
     }
+    if (status == SHM_LAGGED && have > 0) shm_channel_lag_again(self->handle);
     if (status != SHM_OK) return status == RAISED || have == 0 ? status : SHM_OK;
     for (uint64_t i = 0; i < in.done; i++) {
       data = PyBytes_FromStringAndSize((const char *)messages[i].data, (Py_ssize_t)messages[i].length_bytes);
@@ -198,10 +199,11 @@ static int take_many(Port *self, PyObject *list, Py_ssize_t count, int64_t timeo
   return SHM_OK;
 }
 
-/* Keep all messages of a list, in order; the exception stays set. */
-static void keep_all(Port *self, PyObject *list) {
+/* Keep the messages of a list from this one on, in order; the exception stays set. */
+static void keep_from(Port *self, PyObject *list, Py_ssize_t from) {
   PyObject *type, *value, *trace;
   PyErr_Fetch(&type, &value, &trace);
+  PyList_SetSlice(list, 0, from, NULL);
   for (Py_ssize_t i = 0; i < PyList_Size(list); i++) {
     PyObject *item = PyList_GetItem(list, i);
     if (PyBytes_Check(item)) PyList_SetItem(list, i, Py_BuildValue("kO", 0ul, item));
@@ -211,11 +213,13 @@ static void keep_all(Port *self, PyObject *list) {
   PyErr_Restore(type, value, trace);
 }
 
-/* The values of the messages in list, a new list; all are kept if a signal handler raises. */
+/* The values of the messages in list, a new list; all are kept if a signal handler raises. Of one that cannot be decoded the
+ * exception is raised if it is the first; else those before it are returned, and it is the first of the next call. */
 static PyObject *delivered_all(Port *self, PyObject *list, int coded) {
   PyObject *values = coded ? PyList_GetSlice(list, 0, PyList_Size(list)) : list;
   if (!coded) Py_INCREF(values);
-  for (Py_ssize_t i = 0; coded && values && i < PyList_Size(values); i++) {
+  Py_ssize_t i = 0;
+  for (; coded && values && i < PyList_Size(values); i++) {
     PyObject *item = PyList_GetItem(list, i);
     if (PyBytes_Check(item)) continue;
     uint32_t codec = (uint32_t)PyLong_AsUnsignedLong(PyTuple_GetItem(item, 0));
@@ -224,7 +228,15 @@ static PyObject *delivered_all(Port *self, PyObject *list, int coded) {
   }
   int signalled = !PyErr_Occurred() && PyErr_CheckSignals() != 0;
   if (!PyErr_Occurred()) return values;
-  if (signalled || !PyErr_ExceptionMatches(PyExc_Exception)) keep_all(self, list);
+  if (signalled || !PyErr_ExceptionMatches(PyExc_Exception)) {
+    keep_from(self, list, 0);
+  } else {
+    keep_from(self, list, i ? i : 1);
+    if (i > 0 && values && PyList_SetSlice(values, i, PyList_Size(values), NULL) == 0) {
+      PyErr_Clear();
+      return values;
+    }
+  }
   Py_XDECREF(values);
   return NULL;
 }
@@ -247,7 +259,7 @@ static PyObject *receive_many(Port *self, Py_ssize_t count, PyObject *timeout) {
     }
     if (hot_fail(self, status, "recv_many", timeout_ns) != 0) break;
   }
-  if (status == RAISED && PyList_Size(list) > 0) keep_all(self, list);
+  if (status == RAISED && PyList_Size(list) > 0) keep_from(self, list, 0);
   if (first && values && PyList_Insert(values, 0, first) == 0) {
     Py_DECREF(first);
   } else if (first) { /* it stays for the next read */

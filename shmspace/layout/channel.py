@@ -83,7 +83,7 @@ def _read_ports(region: Region, found: Found) -> _Ports:
 
 def _walk_ports(region: Region, found: Found) -> _Ports:
     what = f"a port of {found.label}"
-    counts = {constant("SHM_PORT_READER"): 0, constant("SHM_PORT_WRITER"): 0}
+    counts = {constant("SHM_PORT_READER"): 0, constant("SHM_PORT_WRITER"): 0, constant("SHM_PORT_PINS"): 0}
     cursors: list[int] = []
     received = 0
     seen: set[int] = set()
@@ -93,17 +93,19 @@ def _walk_ports(region: Region, found: Found) -> _Ports:
             raise corrupted(region.path, f"a cycle in the ports of {found.label}", offset)
         seen.add(offset)
         block = region.block("shm_port", offset, what)
-        port, role = block.record, block.record.word("role")
+        port, marked = block.record, block.record.word("role")
+        role = marked & constant("SHM_PORT_ROLE")
         if role not in counts:
-            raise corrupted(region.path, f"{what} has the role {role}", offset)
+            raise corrupted(region.path, f"{what} has the role {marked}", offset)
         if block.is_linked and block.owner != found.entry.word("id"):
             raise corrupted(region.path, f"{what} is in the block of another structure", offset)
         counts[role] += 1
-        if role == constant("SHM_PORT_READER"):
+        if marked == constant("SHM_PORT_READER"):
             cursors.append(port.word("cursor"))
+        if role == constant("SHM_PORT_READER"):
             received += port.word("received")
         offset = port.word("next")
-    readers, writers = counts.values()
+    readers, writers, _ = counts.values()
     return _Ports(readers, writers, min(cursors, default=None), received)
 
 

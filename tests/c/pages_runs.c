@@ -30,7 +30,7 @@ static void work(u32 index, void *context) {
     u32 k = i < OPERATIONS ? (u32)below(&chance, LIVE) : i - OPERATIONS;
     if (count[k]) {
       for (u64 p = page[k]; p < page[k] + count[k]; p++) SAME(shm_exchange(&owner[p], 0), index + 1);
-      OK(shm__pages_release(space, page[k], in_ns(LONG)));
+      OK(shm__pages_release(space, page[k], 0, in_ns(LONG)));
       count[k] = 0;
     } else if (i < OPERATIONS) {
       count[k] = draw_size(&chance, 6);
@@ -49,7 +49,7 @@ int main(int argc, char **argv) {
   be_healthy(space);
   u64 top = shm__pages_top(space), page = carve(space, top); /* one run */
   SAME(page, 0);
-  OK(shm__pages_release(space, page, in_ns(LONG)));
+  OK(shm__pages_release(space, page, 0, in_ns(LONG)));
   SAME(space->pool->used_pages, 0);
   end_space(space);
   return 0;
