@@ -177,3 +177,22 @@ def test_many_large_messages_go_through_a_small_space(space_name: str) -> None:
             got += channel.recv_many(4)
         assert got == values
         assert call.result() == 40
+
+
+class Unreadable:
+    """Pickles well, and cannot be made again."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return int, ("no number",)
+
+
+def test_a_message_that_cannot_be_read_takes_no_other_with_it(space: shmspace.Space) -> None:
+    channel = space.channel("c", codec="pickle")
+    channel.send_many(["a", Unreadable(), "b", Unreadable(), Unreadable(), "c"])
+    got: list[Any] = []
+    for _ in range(6):
+        try:
+            got.append(channel.recv_many(10, timeout=0))
+        except shmspace.CodecError:
+            got.append("unreadable")
+    assert got == [["a"], "unreadable", ["b"], "unreadable", "unreadable", ["c"]]
