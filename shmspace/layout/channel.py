@@ -94,7 +94,8 @@ def _walk_ports(region: Region, found: Found) -> _Ports:
         seen.add(offset)
         block = region.block("shm_port", offset, what)
         port, marked = block.record, block.record.word("role")
-        role = marked & constant("SHM_PORT_ROLE")
+        marks = constant("SHM_PORT_LEFT") | constant("SHM_PORT_GONE")
+        role = marked & ~marks
         if role not in counts:
             raise corrupted(region.path, f"{what} has the role {marked}", offset)
         if block.is_linked and block.owner != found.entry.word("id"):

@@ -148,12 +148,22 @@ def test_a_damaged_ring_is_named(tmp_path: Path, region: RegionBytes, fields: di
         stat(tmp_path, region)
 
 
-@pytest.mark.parametrize("fields", [{"role": 0}, {"role": 3}, {"next": 1 << 50}])
+@pytest.mark.parametrize("fields", [{"role": 0}, {"role": 17}, {"next": 1 << 50}])
 def test_a_damaged_port_is_damage(tmp_path: Path, region: RegionBytes, fields: dict[str, int]) -> None:
     _, ring = region.add_channel(b"a")
     region.put("shm_port", region.add_port(ring, READER), **fields)
     with pytest.raises(errors.Corrupted, match="a port of the channel 'a'"):
         stat(tmp_path, region)
+
+
+def test_closed_ports_that_are_still_there_hold_nobody_up(tmp_path: Path, region: RegionBytes) -> None:
+    _, ring = region.add_channel(b"a")
+    region.put("shm_ring", ring, tail=9, delivery=C["SHM_DELIVERY_ALL"])
+    for role in (C["SHM_PORT_PINS"], READER | C["SHM_PORT_LEFT"], READER | C["SHM_PORT_GONE"]):
+        region.add_port(ring, role)
+    region.add_port(ring, READER, cursor=7)
+    facts = stat(tmp_path, region)
+    assert (facts["readers"], facts["waiting"]) == (3, 2)
 
 
 def test_a_cycle_of_ports_is_damage(tmp_path: Path, region: RegionBytes) -> None:
