@@ -2,7 +2,7 @@
  *
  * The input is a list of changes of 13 bytes each: where (4, little-endian, within the region), what (1: a width of 1, 2, 4
  * or 8 bytes; set, add, or exclusive-or; a word of the region's own instead), the operand (8). A first byte says whether the
- * checksums of the header are made right again. It starts from a directory of its own, SHMSPACE_FUZZ_DIRECTORY.
+ * checksums of the header are made right again. The region is in SHMSPACE_FUZZ_DIRECTORY, under SHMSPACE_FUZZ_NAME.
  *
  * Link: --wrap=shm__nap_ns
  */
@@ -23,8 +23,7 @@ enum { CHANGE_BYTES = 13, CHANGES_MOST = 32 };
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
 void __wrap_shm__nap_ns(u64 nap_ns);
 
-static char directory[256], path[512];
-static const char name[] = "fuzz";
+static char directory[256], name[128], path[512];
 static u8 *golden;
 
 void __wrap_shm__nap_ns(u64 nap_ns) { (void)nap_ns; } /* nobody is waited for */
@@ -42,8 +41,9 @@ static void remove_region(void) { unlink(path); }
 
 /* In a child, so that its members are dead. */
 static void make_golden(void) {
-  const char *chosen = getenv("SHMSPACE_FUZZ_DIRECTORY");
-  snprintf(directory, sizeof directory, "%s", chosen ? chosen : "/dev/shm");
+  const char *place = getenv("SHMSPACE_FUZZ_DIRECTORY"), *called = getenv("SHMSPACE_FUZZ_NAME");
+  snprintf(directory, sizeof directory, "%s", place ? place : "/dev/shm");
+  snprintf(name, sizeof name, "%s", called ? called : "fuzz");
   snprintf(path, sizeof path, "%s/shmspace.%s", directory, name);
   unlink(path);
   pid_t child = fork();

@@ -56,6 +56,8 @@ class Flavour(NamedTuple):
 
 _CAREFUL = ("-O1", "-g", "-fno-omit-frame-pointer", "-fno-sanitize-recover=all")
 _ALL_MODES = frozenset({"processes", "threads"})
+_EMPTY_MAIN = "int main(void) { return 0; }"
+_EMPTY_TARGET = "int LLVMFuzzerTestOneInput(const char *data, unsigned long size) { return !data && size; }"
 FLAVOURS = {
     flavour.name: flavour
     for flavour in (
@@ -64,6 +66,8 @@ FLAVOURS = {
         Flavour("ubsan", (*_CAREFUL, "-fsanitize=undefined"), "guarded_map.c", _ALL_MODES),
         # It sees addresses, not memory: all spaces of the process must lie in one mapping. It cannot follow a fork.
         Flavour("tsan", ("-O1", "-g", "-fsanitize=thread"), "one_mapping.c", frozenset({"threads"})),
+        # What libFuzzer drives (clang only) has no main of its own: it is no program of tests/c.
+        Flavour("fuzz", (*_CAREFUL, "-fsanitize=fuzzer,address,undefined"), "guarded_map.c", frozenset()),
     )
 }
 _WARNINGS = ("-std=gnu11", "-Wall", "-Wextra", "-Werror", "-DSHM_POINTS", "-pthread")
@@ -127,7 +131,8 @@ def compiler(flavour: Flavour) -> str | None:
 def _links(name: str, flags: Sequence[str]) -> bool:
     with tempfile.TemporaryDirectory() as directory:
         command = [name, *flags, "-xc", "-", "-o", f"{directory}/a.out"]
-        return subprocess.run(command, input=b"int main(void) { return 0; }", capture_output=True).returncode == 0
+        source = _EMPTY_TARGET if any("fuzzer" in flag for flag in flags) else _EMPTY_MAIN
+        return subprocess.run(command, input=source.encode(), capture_output=True).returncode == 0
 
 
 def build(flavour: Flavour, paths: Sequence[Path], extra: Sequence[str] = ()) -> dict[str, Path]:
@@ -257,7 +262,7 @@ def can_run(program: Program) -> bool:
 
 def main(arguments: list[str]) -> int:
     """Build and run everything with the sanitizers asked for."""
-    known = [name for name in FLAVOURS if name != "plain"]
+    known = [flavour.name for flavour in FLAVOURS.values() if flavour.name != "plain" and flavour.modes]
     wanted = arguments[0] if arguments else "all"
     if wanted not in (*known, "all") or len(arguments) > 2:
         print(f"usage: scripts/sanitize [{'|'.join(known)}|all] [SECONDS]", file=sys.stderr)
