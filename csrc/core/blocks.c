@@ -203,7 +203,7 @@ static struct shm__ref pop_free(struct shm__space *space, u32 size_class) {
         shm__at(space, header_offset, class_stride(size_class), 16)) {
       class->free_head = *(u64 *)(block + 1);
       SHM_POINT("blocks.popped");
-      u32 gen = (shm__block_gen(word) + 1) & 0x0fffffff;
+      u32 gen = (shm__block_gen(word) + 1) & SHM_BLOCK_GENERATIONS;
       shm_store_release(&block->word, shm__block_word(SHM_BLOCK_HELD, gen, space->token));
       SHM_POINT("blocks.held");
       shm_store_relaxed(&class->used_blocks, class->used_blocks + 1);

@@ -53,9 +53,11 @@ void shm__blocks_init(struct shm__space *space);
 /* Bytes in blocks that are in use (their strides). */
 u64 shm__blocks_used_bytes(const struct shm__space *space);
 
-static inline u32 shm__block_state(u64 word) { return (u32)(word >> 60); }
-static inline u32 shm__block_gen(u64 word) { return (u32)(word >> 32) & 0x0fffffff; }
+static inline u32 shm__block_state(u64 word) { return (u32)(word >> SHM_BLOCK_STATE_BIT); }
+static inline u32 shm__block_gen(u64 word) { return (u32)(word >> SHM_BLOCK_GENERATION_BIT) & SHM_BLOCK_GENERATIONS; }
 static inline u32 shm__block_who(u64 word) { return (u32)word; }
-static inline u64 shm__block_word(u32 state, u32 gen, u32 who) { return (u64)state << 60 | (u64)gen << 32 | who; }
+static inline u64 shm__block_word(u32 state, u32 gen, u32 who) {
+  return (u64)state << SHM_BLOCK_STATE_BIT | (u64)gen << SHM_BLOCK_GENERATION_BIT | who;
+}
 
 #endif

@@ -32,13 +32,9 @@
 
 enum { PATIENCE_NS = 1000000000, NAP_NS = 1000000 };
 
-static u32 state_of(u32 word) { return word >> 30; }
-
-static u32 word_of(u32 state, u32 token) { return state << 30 | token; }
-
 static u32 next_token(u32 word, u32 slot) {
   u32 generation = ((word & SHM_TOKEN_MASK) >> SHM_SLOT_BITS) + 1;
-  if (generation >= 1u << (30 - SHM_SLOT_BITS)) generation = 1; /* 0 would make the token of slot 0 "nobody" */
+  if (generation >= 1u << (SHM_MEMBER_STATE_BIT - SHM_SLOT_BITS)) generation = 1; /* 0 would make the token of slot 0 "nobody" */
   return generation << SHM_SLOT_BITS | slot;
 }
 
@@ -57,19 +53,19 @@ static void write_row(struct shm_member *member) {
 static int claim_slot(struct shm__space *space, u32 slot, int over) {
   struct shm_member *member = &space->members[slot];
   u32 word = shm_load_acquire(&member->word);
-  if (state_of(word) != SHM_MEMBER_FREE && !over) return SHM_BUSY;
+  if (shm__member_state(word) != SHM_MEMBER_FREE && !over) return SHM_BUSY;
   int error = shm__byte_lock(space->member_fd, SHM_MEMBER_LOCK + slot);
   if (error) return error == EAGAIN ? SHM_BUSY : shm__fail_os(SHM_OS, error, "cannot lock a byte of %s", space->path);
   SHM_POINT("member.locked");
   word = shm_load_acquire(&member->word); /* the byte is ours: only reapers may still move the word */
-  if (state_of(word) != SHM_MEMBER_FREE && !over) {
+  if (shm__member_state(word) != SHM_MEMBER_FREE && !over) {
     shm__byte_unlock(space->member_fd, SHM_MEMBER_LOCK + slot);
     return SHM_BUSY;
   }
   write_row(member);
   SHM_POINT("member.written");
   u32 token = next_token(word, slot);
-  if (!shm_cas(&member->word, &word, word_of(SHM_MEMBER_ACTIVE, token))) { /* SYNC member: publishes the row */
+  if (!shm_cas(&member->word, &word, shm__member_word(SHM_MEMBER_ACTIVE, token))) { /* SYNC member: publishes the row */
     shm__byte_unlock(space->member_fd, SHM_MEMBER_LOCK + slot);
     return SHM_BUSY;
   }
@@ -125,7 +121,7 @@ int shm__token_alive(const struct shm__space *space, u32 token) {
   u32 slot = shm__token_slot(token);
   if (slot >= space->member_count) return 0; /* no such member ever: damaged bytes count as dead */
   u32 word = shm_load_acquire(&space->members[slot].word);
-  if (word != word_of(SHM_MEMBER_ACTIVE, token)) return 0;
+  if (word != shm__member_word(SHM_MEMBER_ACTIVE, token)) return 0;
   if (token == space->token) return 1;
   return shm__byte_locked(space->region_fd, SHM_MEMBER_LOCK + slot) != 0; /* cannot tell: alive */
 }
@@ -135,12 +131,12 @@ int shm__token_gone_with(const struct shm__space *space, u32 token, u32 dead) {
   if (token == dead) return 1;
   if (token == 0 || shm__token_slot(token) != slot || slot >= space->member_count) return 0;
   u32 word = shm_load_acquire(&space->members[slot].word); /* what shows the token was written after it became ACTIVE */
-  return word != word_of(SHM_MEMBER_ACTIVE, token);
+  return word != shm__member_word(SHM_MEMBER_ACTIVE, token);
 }
 
 u32 shm__slot_token(const struct shm__space *space, u32 slot) {
   u32 word = shm_load_acquire(&space->members[slot].word); /* SYNC member */
-  return state_of(word) == SHM_MEMBER_FREE ? 0 : word & SHM_TOKEN_MASK;
+  return shm__member_state(word) == SHM_MEMBER_FREE ? 0 : word & SHM_TOKEN_MASK;
 }
 
 void shm__member_ring(struct shm__space *space, u32 slot) {

@@ -29,4 +29,8 @@ void shm__member_ring(struct shm__space *space, u32 slot);
 u32 shm__wait_show(struct shm__space *space, u32 id, u32 what);
 void shm__wait_hide(struct shm__space *space, u32 place);
 
+static inline u32 shm__member_state(u32 word) { return word >> SHM_MEMBER_STATE_BIT; }
+static inline u32 shm__member_word(u32 state, u32 token) { return state << SHM_MEMBER_STATE_BIT | token; }
+
 #endif
+

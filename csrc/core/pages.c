@@ -23,10 +23,10 @@
 #include "../base/point.h"
 #include "lock.h"
 
-#define GENERATIONS 0x0fffffffull
-#define GENERATION (GENERATIONS << 32) /* of a block's word */
+#define GENERATIONS ((u64)SHM_BLOCK_GENERATIONS)
+#define GENERATION (GENERATIONS << SHM_BLOCK_GENERATION_BIT) /* of a block's word */
 
-static u64 make_word(u32 state, u32 size_class, u64 count) { return (u64)state << 56 | (u64)size_class << 32 | count; }
+static u64 make_word(u32 state, u32 size_class, u64 count) { return (u64)state << SHM_PAGE_STATE_BIT | (u64)size_class << SHM_PAGE_CLASS_BIT | count; }
 
 static void set_word(struct shm__space *space, u64 page, u64 word) {
   shm_store_release(&space->page_words[page], word); /* SYNC pages.span: publishes the block headers of a span */
@@ -97,7 +97,7 @@ static void fill_headers(struct shm__space *space, u64 page, u64 count, u32 size
     struct shm_block *block = (struct shm_block *)(first + i * stride_bytes);
     block->size_class = size_class;
     block->pages = (u32)count;
-    shm_store_relaxed(&block->word, state << 60 | generation << 32 | who); /* relaxed: the span word publishes it */
+    shm_store_relaxed(&block->word, state << SHM_BLOCK_STATE_BIT | generation << SHM_BLOCK_GENERATION_BIT | who); /* relaxed: the span word publishes it */
   }
 }
 
@@ -155,7 +155,7 @@ void shm__pages_repair(struct shm__space *space) {
   for (u64 page = 0; page < top;) {
     u64 word = shm__page_word(space, page), count = head_pages(word, page, top);
     int huge = shm__page_class(word) == SHM_CLASS_HUGE;
-    if (shm__page_state(word) == SHM_PAGE_SPAN && huge && *huge_word(space, page) >> 60 == SHM_BLOCK_FREE) {
+    if (shm__page_state(word) == SHM_PAGE_SPAN && huge && *huge_word(space, page) >> SHM_BLOCK_STATE_BIT == SHM_BLOCK_FREE) {
       set_word(space, page, make_word(SHM_PAGE_RUN, 0, count)); /* its release was interrupted */
     } else if (shm__page_state(word) == SHM_PAGE_SPAN) {
       used += count;

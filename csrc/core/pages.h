@@ -20,8 +20,8 @@ void shm__pages_repair(struct shm__space *space);
 static inline u64 shm__page_word(const struct shm__space *space, u64 page) {
   return shm_load_acquire(&space->page_words[page]); /* SYNC pages.span */
 }
-static inline u32 shm__page_state(u64 word) { return (u32)(word >> 56); }
-static inline u32 shm__page_class(u64 word) { return (u32)(word >> 32) & 0xff; }
+static inline u32 shm__page_state(u64 word) { return (u32)(word >> SHM_PAGE_STATE_BIT); }
+static inline u32 shm__page_class(u64 word) { return (u32)(word >> SHM_PAGE_CLASS_BIT) & 0xff; }
 static inline u64 shm__page_count(u64 word) { return word & 0xffffffff; }
 
 static inline u64 shm__page_offset(const struct shm__space *space, u64 page) {

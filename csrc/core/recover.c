@@ -34,8 +34,6 @@
 
 enum { PATIENCE_NS = 100000000 };
 
-static u32 word_of(u32 state, u32 token) { return state << 30 | token; }
-
 static void inherit_core_locks(struct shm__space *space, u32 dead) {
   if (shm__lock_inherit(space, &space->directory->lock, dead)) {
     shm__directory_repair(space);
@@ -72,8 +70,8 @@ static int recover_structures(struct shm__space *space, u32 dead, u64 deadline_n
 int shm__reap(struct shm__space *space, u32 token) {
   if (token == 0 || shm__token_slot(token) >= space->member_count) return SHM_OK;
   struct shm_member *member = &space->members[shm__token_slot(token)];
-  u32 word = word_of(SHM_MEMBER_ACTIVE, token);
-  u32 reaped = word_of(token == space->token ? SHM_MEMBER_ACTIVE : SHM_MEMBER_DEAD, token); /* who leaves is not dead */
+  u32 word = shm__member_word(SHM_MEMBER_ACTIVE, token);
+  u32 reaped = shm__member_word(token == space->token ? SHM_MEMBER_ACTIVE : SHM_MEMBER_DEAD, token); /* who leaves is not dead */
   if (token != space->token && shm__token_alive(space, token)) return SHM_OK;
   if (!shm_cas(&member->word, &word, reaped) && word != reaped) return SHM_OK; /* reaped by somebody else */
   SHM_POINT("reap.marked");
@@ -89,7 +87,7 @@ int shm__reap(struct shm__space *space, u32 token) {
   if (status != SHM_OK) return status;
   SHM_POINT("reap.blocks");
   word = reaped;
-  if (shm_cas(&member->word, &word, word_of(SHM_MEMBER_FREE, token)) && token != space->token) {
+  if (shm_cas(&member->word, &word, shm__member_word(SHM_MEMBER_FREE, token)) && token != space->token) {
     shm_add(&space->header->recoveries, 1);
   }
   SHM_POINT("reap.freed");

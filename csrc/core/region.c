@@ -49,11 +49,11 @@ static struct shm_section section(u32 kind, u64 *end, u64 alignment, u64 item_si
 
 int shm__region_plan(u64 size_bytes, u32 members, struct shm_section s[SHM__SECTIONS]) {
   u64 end = SHM_HEADER_BYTES;
-  s[0] = section(SHM__SECTION_JSON, &end, 128, 1, sizeof SHM_LAYOUT_JSON - 1, "layout");
-  s[1] = section(SHM__SECTION_MEMBERS, &end, 128, sizeof(struct shm_member), (u64)members + 1, "members");
-  s[2] = section(SHM__SECTION_DIRECTORY, &end, 128, sizeof(struct shm_directory), 1, "directory");
-  s[3] = section(SHM__SECTION_CLASSES, &end, 128, sizeof(struct shm_class), SHM_CLASSES, "classes");
-  s[4] = section(SHM__SECTION_POOL, &end, 128, sizeof(struct shm_pool), 1, "pool");
+  s[0] = section(SHM_SECTION_LAYOUT, &end, 128, 1, sizeof SHM_LAYOUT_JSON - 1, "layout");
+  s[1] = section(SHM_SECTION_MEMBERS, &end, 128, sizeof(struct shm_member), (u64)members + 1, "members");
+  s[2] = section(SHM_SECTION_DIRECTORY, &end, 128, sizeof(struct shm_directory), 1, "directory");
+  s[3] = section(SHM_SECTION_CLASSES, &end, 128, sizeof(struct shm_class), SHM_CLASSES, "classes");
+  s[4] = section(SHM_SECTION_POOL, &end, 128, sizeof(struct shm_pool), 1, "pool");
   u64 words = shm_round_up(end, SHM_PAGE_BYTES);
   if (words + (FIRST_PAGES + 2) * SHM_PAGE_BYTES > size_bytes) {
     return shm__fail(SHM_INVALID,
@@ -63,8 +63,8 @@ int shm__region_plan(u64 size_bytes, u32 members, struct shm_section s[SHM__SECT
   }
   u64 pages = (size_bytes - words - SHM_PAGE_BYTES) / (SHM_PAGE_BYTES + sizeof(u64));
   end = words;
-  s[5] = section(SHM__SECTION_WORDS, &end, SHM_PAGE_BYTES, sizeof(u64), pages, "page words");
-  s[6] = section(SHM__SECTION_PAGES, &end, SHM_PAGE_BYTES, SHM_PAGE_BYTES, pages, "pages");
+  s[5] = section(SHM_SECTION_PAGE_WORDS, &end, SHM_PAGE_BYTES, sizeof(u64), pages, "page words");
+  s[6] = section(SHM_SECTION_PAGES, &end, SHM_PAGE_BYTES, SHM_PAGE_BYTES, pages, "pages");
   return SHM_OK;
 }
 

@@ -8,14 +8,7 @@
 #define SHM__DEFAULT_DIRECTORY "/dev/shm"
 
 enum shm__section_kind {
-  SHM__SECTION_JSON = 1,
-  SHM__SECTION_MEMBERS,
-  SHM__SECTION_DIRECTORY,
-  SHM__SECTION_CLASSES,
-  SHM__SECTION_POOL,
-  SHM__SECTION_WORDS,
-  SHM__SECTION_PAGES,
-  SHM__SECTIONS = SHM__SECTION_PAGES
+  SHM__SECTIONS = SHM_SECTION_PAGES
 };
 
 /* Where things are in a region of this size. SHM_INVALID when it is too small for that many members. */

@@ -48,16 +48,29 @@ typedef uint64_t u64;
   C(SHM_EVENT_SLEEPERS, 1, "event word: somebody may sleep on it")                                                     \
   C(SHM_EVENT_BELLS, 2, "event word: a bit may be set in its bell map")                                                \
   C(SHM_EVENT_STEP, 4, "event word: what an event adds")                                                               \
-  C(SHM_MEMBER_FREE, 0, "member state (word >> 30): nobody; may be claimed")                                           \
+  C(SHM_SECTION_LAYOUT, 1, "section kind: this description")                                                           \
+  C(SHM_SECTION_MEMBERS, 2, "section kind: member rows")                                                               \
+  C(SHM_SECTION_DIRECTORY, 3, "section kind: the directory")                                                           \
+  C(SHM_SECTION_CLASSES, 4, "section kind: size classes")                                                              \
+  C(SHM_SECTION_POOL, 5, "section kind: the page pool")                                                                \
+  C(SHM_SECTION_PAGE_WORDS, 6, "section kind: a word per page")                                                        \
+  C(SHM_SECTION_PAGES, 7, "section kind: the pages")                                                                   \
+  C(SHM_MEMBER_STATE_BIT, 30, "first bit of the state in a member's word; below it the token")                         \
+  C(SHM_BLOCK_STATE_BIT, 60, "first bit of the state in a block's word")                                               \
+  C(SHM_BLOCK_GENERATION_BIT, 32, "first bit of the generation in a block's word; below it who")                       \
+  C(SHM_BLOCK_GENERATIONS, 0x0fffffff, "bits of that generation")                                                      \
+  C(SHM_PAGE_STATE_BIT, 56, "first bit of the state in a page word")                                                   \
+  C(SHM_PAGE_CLASS_BIT, 32, "first bit of the size class (8 bits) in a page word; below it the number of pages")       \
+  C(SHM_MEMBER_FREE, 0, "member state: nobody; may be claimed")                                           \
   C(SHM_MEMBER_ACTIVE, 1, "member state: attached, alive while its file byte is locked")                               \
   C(SHM_MEMBER_DEAD, 2, "member state: proved dead, what it left is being handed back")                                \
   C(SHM_LIFE_LIVE, 1, "life word of a space or structure: in use")                                                     \
   C(SHM_LIFE_DELETED, 2, "life word: deleted; blocked calls leave with Closed")                                        \
-  C(SHM_BLOCK_FREE, 0, "block state (word >> 60): on nobody's account")                                                \
+  C(SHM_BLOCK_FREE, 0, "block state: on nobody's account")                                                \
   C(SHM_BLOCK_HELD, 1, "block state: a member's (token), freed when it dies")                                          \
   C(SHM_BLOCK_LINKED, 2, "block state: a structure's (id)")                                                            \
-  C(SHM_PAGE_RUN, 1, "page word (>> 56): first page of a free run")                                                    \
-  C(SHM_PAGE_SPAN, 2, "page word: first page of a span of blocks")                                                     \
+  C(SHM_PAGE_RUN, 1, "page state: first page of a free run")                                                    \
+  C(SHM_PAGE_SPAN, 2, "page state: first page of a span of blocks")                                                     \
   C(SHM_BLOCK_HEADER_BYTES, 16, "bytes before the payload of a block")                                                 \
   C(SHM_SPAN_PAD_BYTES, 48, "bytes before the first block of a span, so that payloads are aligned")                    \
   C(SHM_CLASS_HUGE, 63, "size class of a block that has a span of its own, given back to the pool when freed")         \

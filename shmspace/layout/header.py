@@ -14,7 +14,10 @@ from ..errors import Corrupted, IncompatibleLayout, NotASpace
 from .tables import Record, constant, crc32c, field_offset, struct_bytes
 
 # The values of section.kind.
-LAYOUT_TEXT, MEMBERS, DIRECTORY, CLASSES, POOL, PAGE_WORDS, PAGES = range(1, 8)
+LAYOUT_TEXT, MEMBERS, DIRECTORY, CLASSES, POOL, PAGE_WORDS, PAGES = (
+    constant(f"SHM_SECTION_{name}")
+    for name in ("LAYOUT", "MEMBERS", "DIRECTORY", "CLASSES", "POOL", "PAGE_WORDS", "PAGES")
+)
 _ITEM_BYTES = {
     MEMBERS: struct_bytes("shm_member"),
     DIRECTORY: struct_bytes("shm_directory"),

@@ -41,6 +41,7 @@ def _huge_spans(region: Region) -> Iterator[int]:
     pool = region.record("shm_pool", region.header.sections[POOL].word("offset"), "the page pool")
     top = min(pool.word("top_pages"), section.word("count"))
     run, span, huge = (constant(f"SHM_{name}") for name in ("PAGE_RUN", "PAGE_SPAN", "CLASS_HUGE"))
+    state_bit, class_bit = constant("SHM_PAGE_STATE_BIT"), constant("SHM_PAGE_CLASS_BIT")
     page = first = lost = 0
     words: tuple[int, ...] = ()
     while page < top and lost < _LOST_PAGES_MOST:
@@ -49,7 +50,7 @@ def _huge_spans(region: Region) -> Iterator[int]:
             place = section.word("offset") + first * _WORD_BYTES
             words = struct.unpack(f"<{count}Q", region.read(place, count * _WORD_BYTES, "the page words"))
         word = words[page - first]
-        state, size_class, pages = word >> 56, word >> 32 & 0xFF, word & 0xFFFFFFFF
+        state, size_class, pages = word >> state_bit, word >> class_bit & 0xFF, word & 0xFFFFFFFF
         is_head = state in (run, span) and 0 < pages <= top - page
         if is_head and (state, size_class) == (span, huge):
             yield pages

@@ -21,7 +21,6 @@ from .tables import NotTables, Record, constant, difference, field_offset, parse
 _FLOCK = struct.Struct("hhqqi4x")  # struct flock of 64-bit Linux: type, whence, start, length, pid
 _LAYOUT_TEXT_MOST_BYTES = 1 << 18
 _BLOCK_ALIGNMENT_BYTES = 16
-_MEMBER_STATE_SHIFT = 30
 
 
 class Block(NamedTuple):
@@ -100,11 +99,11 @@ class Region:
             raise corrupted(self.path, f"{what} is not aligned", offset)
         word = self.record("shm_block", offset - header_bytes, what).word("word")
         record = self.record(name, offset, what)
-        state, generation = word >> 60, word >> 32 & (1 << 28) - 1
+        state, generation = word >> constant("SHM_BLOCK_STATE_BIT"), _generation(word)
         if state not in (constant("SHM_BLOCK_HELD"), constant("SHM_BLOCK_LINKED")):
             raise corrupted(self.path, f"{what} is in a free block", offset)
         again = self.record("shm_block", offset - header_bytes, what).word("word")
-        if again >> 32 & (1 << 28) - 1 != generation:
+        if _generation(again) != generation:
             raise corrupted(self.path, f"{what} changed hands", offset)
         return Block(record, state == constant("SHM_BLOCK_LINKED"), generation, word & 0xFFFFFFFF)
 
@@ -146,7 +145,7 @@ class Region:
 
 
 def _member_state(member: Record) -> int:
-    return member.word("word") >> _MEMBER_STATE_SHIFT
+    return member.word("word") >> constant("SHM_MEMBER_STATE_BIT")
 
 
 @contextlib.contextmanager
@@ -158,3 +157,7 @@ def opened_region(name: str, directory: Directory) -> Iterator[Region]:
         yield Region(descriptor, path)
     finally:
         os.close(descriptor)
+
+
+def _generation(word: int) -> int:
+    return word >> constant("SHM_BLOCK_GENERATION_BIT") & constant("SHM_BLOCK_GENERATIONS")
