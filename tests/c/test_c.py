@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import functools
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,7 @@ import pytest
 from tests.helpers import csanitize
 from tests.helpers.csanitize import FLAVOURS, Flavour, Program
 from tests.helpers.leftovers import SHM, unique_name
+from tests.helpers.tree import ROOT
 
 WATCHED = ("plain", "asan", "tsan")  # asan looks for undefined behaviour too
 CASES = [
@@ -84,3 +88,28 @@ def test_the_sanitizers_see_something(name: str, tmp_path: Path) -> None:
         pytest.skip(f"no compiler here can build {name}")
     outcome = csanitize.run(csanitize.build(flavour, [source], ["-Wno-all", "-Wno-error"])[source.stem], [])
     assert outcome.status == 99, outcome.text
+
+
+def sanitize(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run scripts/sanitize as a person would."""
+    command = [str(ROOT / "scripts" / "sanitize"), *arguments]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=500, env={**os.environ, "PYTHON": sys.executable}
+    )
+
+
+@pytest.mark.parametrize("name", ["asan", "ubsan", "tsan"])
+def test_the_script_builds_and_runs_programs_with_each_sanitizer(name: str) -> None:
+    if not csanitize.can_build(FLAVOURS[name]):
+        pytest.skip(f"no compiler here can build {name}")
+    done = sanitize(name, "1", "stress", "lock_exclusion")
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = [line.partition(":")[0] for line in done.stdout.splitlines() if ": ok," in line]
+    modes = ["threads"] if name == "tsan" else ["processes", "threads"]
+    assert said == [f"{name} {program} {mode}" for program in ("lock_exclusion", "stress") for mode in modes]
+
+
+def test_the_script_says_how_it_is_used_when_it_does_not_know_a_program() -> None:
+    done = sanitize("asan", "1", "no_such_program")
+    assert done.returncode == 2
+    assert done.stderr.startswith("usage: scripts/sanitize ")

@@ -1,9 +1,9 @@
 """The C core and the C programs of the tests, built plain or with a sanitizer, and run.
 
-    python -m tests.helpers.csanitize [asan|tsan|ubsan|all] [SECONDS]
+    python -m tests.helpers.csanitize [asan|tsan|ubsan|all] [SECONDS [PROGRAM ...]]
 
-builds everything with the sanitizer named and runs every program of tests/c that it can watch; SECONDS is how long each
-stress takes. A program says in its head what it needs:
+builds everything with the sanitizer named and runs every program of tests/c that it can watch, or those named; SECONDS
+is how long each stress takes. A program says in its head what it needs:
 
     Runs: processes, threads    each mode is one run; "threads" opens the space once in every thread
     Needs: root                 it is skipped otherwise
@@ -264,17 +264,20 @@ def main(arguments: list[str]) -> int:
     """Build and run everything with the sanitizers asked for."""
     known = [flavour.name for flavour in FLAVOURS.values() if flavour.name != "plain" and flavour.modes]
     wanted = arguments[0] if arguments else "all"
-    if wanted not in (*known, "all") or len(arguments) > 2:
-        print(f"usage: scripts/sanitize [{'|'.join(known)}|all] [SECONDS]", file=sys.stderr)
+    seconds = arguments[1] if len(arguments) > 1 else "10"
+    names = set(arguments[2:])
+    unknown = names - {program.name for program in programs()}
+    if wanted not in (*known, "all") or not seconds.isdecimal() or unknown:
+        print(f"usage: scripts/sanitize [{'|'.join(known)}|all] [SECONDS [PROGRAM ...]]", file=sys.stderr)
         return 2
-    seconds = arguments[1] if len(arguments) == 2 else "10"
     failed = 0
     for flavour in [FLAVOURS[name] for name in known if wanted in (name, "all")]:
         if not can_build(flavour):
             print(f"{flavour.name}: no compiler here has it; on Debian: apt-get install gcc or clang", file=sys.stderr)
             failed += 1
             continue
-        todo = [(program, mode) for program, mode in runs(flavour) if can_run(program)]
+        able = [(program, mode) for program, mode in runs(flavour) if can_run(program)]
+        todo = [(program, mode) for program, mode in able if not names or program.name in names]
         built = build(flavour, [program.path for program, _ in todo])
         for program, mode in todo:
             failed += not _report(flavour, program, mode, built[program.name], seconds)
