@@ -73,6 +73,7 @@ static void sleep_to_the_end(void *context) {
   expect_letter(reader, 7, 1);
   shm_channel_get_options(channel, &options);
   SAME(options.capacity, CAPACITY);
+  shm_add(&stage[0], 1);
   IS(recv_letter(reader, &letter, SHM_NEVER), SHM_CLOSED);
   shm_channel_free(reader);
   shm_channel_free(channel);
@@ -89,7 +90,7 @@ static void delete_others(shm_space *space, shm_channel *all) {
     shm_nap_ns(20 * MS); /* not needed: so that it looks in between */
   }
   OK(send_letter(all, 20, 7, 1, 0));
-  shm_nap_ns(20 * MS);
+  await(&stage[0], 2);
   delete_channel(space, "all");
   shm_channel_free(all);
   shm_channel *other = open_channel(space, "other", (shm_channel_options){.capacity = CAPACITY}); /* in its memory */
@@ -101,7 +102,6 @@ static void delete_others(shm_space *space, shm_channel *all) {
 /* In the middle of traffic in which the channel is deleted and made anew all the time. */
 static void read_what_comes(void *context) {
   shm_space *space;
-  u32 seen = 0;
   (void)context;
   OK(shm_space_open(test_directory, test_name, 0, 0, 0600, SHM_OPEN_READONLY, in_ns(LONG), &space));
   while (!shm_load_acquire(&stage[1])) {
@@ -113,7 +113,7 @@ static void read_what_comes(void *context) {
       status = recv_letter(reader, &letter, in_ns(2 * MS));
       if (status == SHM_OK) {
         SAME(letter.sender, 3);
-        seen++;
+        shm_add(&stage[2], 1);
       }
       if (shm_load_acquire(&stage[1])) status = SHM_CLOSED;
     }
@@ -122,13 +122,15 @@ static void read_what_comes(void *context) {
     if (channel) shm_channel_free(channel);
     shm_add(&stage[0], 1);
   }
-  CHECK(seen > 0);
   leave_space(space);
 }
 
+/* Until it has come in between often, and has seen something. */
 static void write_and_delete(shm_space *space) {
   u32 n = 0;
-  while (n < TRAFFIC || shm_load_acquire(&stage[0]) < 50) {
+  u64 deadline_ns = in_ns(LONG);
+  while (n < TRAFFIC || shm_load_acquire(&stage[0]) < 50 || shm_load_acquire(&stage[2]) == 0) {
+    if (shm_monotonic_ns() > deadline_ns) FAIL("opened it %u times and saw %u messages", stage[0], stage[2]);
     shm_channel_options options = {.capacity = CAPACITY, .delivery = SHM_DELIVERY_ALL, .overflow = SHM_OVERFLOW_OLDEST, .replay = 4};
     shm_channel *channel = open_channel(space, "all", options);
     for (u32 end = n + 400; n < end; n++) OK(send_letter(channel, n % 2 ? 60 : 600, 3, n, in_ns(LONG)));
@@ -143,7 +145,7 @@ static void write_and_delete(shm_space *space) {
 
 int main(int argc, char **argv) {
   begin(argc, argv);
-  stage = shared_memory(2 * sizeof *stage);
+  stage = shared_memory(3 * sizeof *stage);
   shm_space *space = make_space(2 << 20, 4), *readonly;
   u64 base = used_bytes(space);
   shm_channel *one = open_channel(space, "one", (shm_channel_options){0});
