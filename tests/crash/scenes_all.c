@@ -2,6 +2,8 @@
 #include <stddef.h>
 
 #include "acts.h"
+#include "core/directory.h"
+#include "core/lock.h"
 
 enum { ALL = SHM_DELIVERY_ALL };
 
@@ -31,6 +33,23 @@ static void come_and_go(struct world *world) {
 }
 
 static void go(struct world *world) { shm_channel_free(world->reader); }
+
+/* Somebody has the producer lock and does not go on: here another member in the victim's own process, with whom it dies.
+ * Neither the pin nor the reader can go at once: they are marked. */
+static void go_unlocked(struct world *world) {
+  shm_view view;
+  shm_space *stopped;
+  const struct shm_entry *entry = shm__directory_look(world->space, SHM_KIND_CHANNEL, "c", 1);
+  struct shm_ring *ring = shm__at(world->space, entry->main, sizeof *ring, 16);
+  int viewing = act_view(world, &view);
+  if (shm_space_open(world->directory, world->name, 0, 0, 0600, 0, patience_ns(), &stopped) != SHM_OK) return;
+  if (shm__lock(stopped, &ring->producer_lock, patience_ns(), 0) != SHM_OK) return;
+  hurry(1);
+  if (viewing) shm_channel_unpin(world->reader, &view);
+  shm_channel_free(world->reader);
+  hurry(0);
+  shm__unlock(&ring->producer_lock);
+}
 
 static void discard(struct world *world) { shm_channel_shutdown(world->channel, 1, patience_ns()); }
 
@@ -152,6 +171,13 @@ static const struct scene all_send_small = {.name = "all_send_small",
                                              .early = 1,
                                              .ready = ready_reader,
                                              .act = go},
+                          all_marked = {.name = "all_marked",
+                                        .needs = ONE_START,
+                                        .delivery = ALL,
+                                        .size_bytes = BLOCK_BYTES,
+                                        .early = 1,
+                                        .ready = ready_reader,
+                                        .act = go_unlocked},
                           all_discard = {.name = "all_discard",
                                          .delivery = ALL,
                                          .size_bytes = BLOCK_BYTES,
@@ -162,4 +188,5 @@ static const struct scene all_send_small = {.name = "all_send_small",
 const struct scene *const all_delivery_scenes[] = {
     &all_send_small, &all_send_block, &all_send_read,  &all_replay,      &all_replay_block, &all_drop_small,
     &all_drop_block, &all_recv_small, &all_recv_block, &all_recv_last,   &all_view,         &all_view_last,
-    &all_two_pins,   &all_pinned,     &all_reader,     &all_slow_reader, &all_discard,      NULL};
+    &all_two_pins,   &all_pinned,     &all_reader,     &all_slow_reader, &all_marked,       &all_discard,
+    NULL};

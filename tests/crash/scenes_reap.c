@@ -33,6 +33,8 @@ static const struct scene scenes[] = {
      .size_bytes = BLOCK_BYTES, .readers = 2, .early = 1, .pins = 1},
     {REAP("all_pinned", NULL, 0), .needs = ONE_START, .delivery = SHM_DELIVERY_ALL, .size_bytes = BLOCK_BYTES,
      .readers = 2, .early = 1, .pins = 1},
+    {REAP("all_marked", "port.marked", 1), .needs = ONE_START, .delivery = SHM_DELIVERY_ALL, .size_bytes = BLOCK_BYTES,
+     .early = 1},
     {REAP("huge_held", NULL, 0), .needs = ONE_START, .size_bytes = SMALL_BYTES, .space_bytes = 2 << 20},
     {REAP("all_view", "port.pinned", 1), .needs = ONE_START, .delivery = SHM_DELIVERY_ALL, .size_bytes = BLOCK_BYTES},
     {REAP("make_channel", "directory.published", 1), .needs = ONE_START, .size_bytes = SMALL_BYTES},
@@ -70,4 +72,4 @@ static const struct scene scenes[] = {
 #define AT(I) &scenes[I]
 const struct scene *const reap_scenes[] = {AT(0),  AT(1),  AT(2),  AT(3),  AT(4),  AT(5),  AT(6),
                                            AT(7),  AT(8),  AT(9),  AT(10), AT(11), AT(12), AT(13),
-                                           AT(14), AT(15), AT(16), AT(17), AT(18), AT(19), NULL};
+                                           AT(14), AT(15), AT(16), AT(17), AT(18), AT(19), AT(20), NULL};

@@ -17,7 +17,7 @@
 #include "base/point.h"
 #include "os/clock.h"
 
-enum { MEMBERS = 6, HANG_S = 60, SLEEPER_MS = 300 };
+enum { MEMBERS = 6, HANG_S = 60, SLEEPER_MS = 300, HURRY_NS = 60000000 };
 
 static const struct scene *const *const scene_lists[] = {channel_scenes, all_delivery_scenes, space_scenes, wait_scenes,
                                                          reap_scenes};
@@ -221,6 +221,19 @@ int __wrap_raise(int signal_number) {
   stop_at_point = 0;
   return kill(getpid(), SIGSTOP);
 }
+
+/* So does the clock: whoever is in a hurry has no patience. */
+uint64_t __real_shm__monotonic_ns(void);
+uint64_t __wrap_shm__monotonic_ns(void);
+static int hurried;
+
+uint64_t __wrap_shm__monotonic_ns(void) {
+  static uint64_t ahead_ns;
+  if (hurried) ahead_ns += HURRY_NS;
+  return __real_shm__monotonic_ns() + ahead_ns;
+}
+
+void hurry(int on) { hurried = on; }
 
 #if defined(__x86_64__)
 __attribute__((noinline)) static void mark_begin(void) { __asm__ volatile("int3\n.globl act_begins\nact_begins:"); }

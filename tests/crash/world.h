@@ -119,6 +119,7 @@ uint64_t read_message(struct world *world, const uint8_t *bytes, uint64_t size_b
 int open_channel(struct world *world, const char *name, int create, shm_channel **channel);
 int open_channel_until(struct world *world, const char *name, int create, uint64_t deadline_ns, shm_channel **channel);
 void attach(struct world *world); /* the victim's own membership, and the channel */
+void hurry(int on);               /* from now on every look at the clock takes long: calls run into their deadlines */
 
 /* A call of the survivor that may block: how long it did counts. */
 #define TIMED(world, call)                                                                                             \

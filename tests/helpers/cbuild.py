@@ -1,7 +1,7 @@
 """The C programs of tests/crash, built once per test session with the named points in the core, and run.
 
 A program NAME is made of NAME.c, NAME_*.c and what all of them share, and linked so that what a point does to the
-process goes through world.c. Each run gets the name of a space that nobody else has.
+process, and what the clock says, goes through world.c. Each run gets the name of a space that nobody else has.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LAYERS = ("base", "os", "core", "types", "persist", "audit", "api")
 CRASH = ROOT / "tests" / "crash"
 SHARED = ("world", "judge", "acts")
 FLAGS = ("-std=gnu11", "-g", "-O1", "-DSHM_POINTS", "-Wall", "-Wextra", f"-I{ROOT / 'csrc'}")
-LINK = ("-no-pie", "-pthread", "-Wl,-z,now", "-Wl,--wrap=raise,--wrap=shm__point")
+LINK = ("-no-pie", "-pthread", "-Wl,-z,now", "-Wl,--wrap=raise,--wrap=shm__point,--wrap=shm__monotonic_ns")
 RUN_ENDS_S = 1800
 """When even a run of the long tier hangs; pytest has a shorter timeout for the others."""
 
