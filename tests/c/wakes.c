@@ -1,0 +1,101 @@
+/* Every sleeper is woken by what it waits for. Naps are sliced, so that a lost wake-up would cost a nap and no more: here
+ * they have no end, and none may come to one.
+ *
+ * Runs: processes, threads
+ * Except: tsan
+ * Link: --wrap=shm__futex_wait
+ */
+#include "../../csrc/os/wait.h"
+#include "channels.h"
+
+enum { WRITERS = 2, READERS = 2, EACH = 400, LOCKERS = 4, TURNS = 200, THINKS_NS = 150000 };
+
+static u32 *gate, *taken;
+
+enum shm__wait_result __real_shm__futex_wait(u32 *word, u32 value, u64 nap_ns);
+enum shm__wait_result __wrap_shm__futex_wait(u32 *word, u32 value, u64 nap_ns);
+
+enum shm__wait_result __wrap_shm__futex_wait(u32 *word, u32 value, u64 nap_ns) {
+  (void)nap_ns;
+  enum shm__wait_result result = __real_shm__futex_wait(word, value, LONG / 2);
+  if (result == SHM__WAIT_TIMEOUT) FAIL("a sleeper was not woken");
+  return result;
+}
+
+/* So that the others fall asleep now and then. */
+static void think(struct chance *chance) {
+  if (below(chance, 4) == 0) shm_nap_ns(1 + below(chance, THINKS_NS));
+}
+
+static void write_some(shm_channel *channel, struct chance *chance, u32 index) {
+  shm_channel *writer = open_writer(channel);
+  meet(gate, WRITERS + READERS);
+  for (u32 n = 0; n < EACH; n++) {
+    OK(send_letter(writer, n % 3 ? 20 : 200, index, n, SHM_NEVER));
+    think(chance);
+  }
+  shm_channel_free(writer); /* the last one wakes all who sleep, with the end */
+}
+
+static void read_to_the_end(shm_channel *channel, struct chance *chance) {
+  shm_channel *reader = open_reader(channel);
+  meet(gate, WRITERS + READERS);
+  for (int status = SHM_OK; status != SHM_END;) {
+    struct letter letter;
+    status = recv_letter(reader, &letter, SHM_NEVER);
+    if (status != SHM_END) OK(status);
+    if (status == SHM_OK) shm_add(taken, 1);
+    think(chance);
+  }
+  shm_channel_free(reader);
+}
+
+static void talk(u32 index, void *context) {
+  struct chance chance = chance_for(index);
+  shm_space *space = join_space();
+  shm_channel *channel = open_channel(space, context, (shm_channel_options){0});
+  if (index < WRITERS) write_some(channel, &chance, index);
+  else read_to_the_end(channel, &chance);
+  shm_channel_free(channel);
+  leave_space(space);
+}
+
+static void take_turns(u32 index, void *context) {
+  struct chance chance = chance_for(index);
+  shm_space *space = join_space();
+  shm_lock *lock;
+  int owner_died;
+  (void)context;
+  OK(shm_lock_open(space, "l", 1, in_ns(LONG), &lock));
+  meet(gate, LOCKERS);
+  for (u32 n = 0; n < TURNS; n++) {
+    OK(shm_lock_take(lock, SHM_NEVER, &owner_died));
+    think(&chance);
+    OK(shm_lock_release(lock));
+  }
+  shm_lock_free(lock);
+  leave_space(space);
+}
+
+static void converse(shm_space *space, const char *name, shm_channel_options options, u32 each_to) {
+  shm_channel *channel = open_channel(space, name, options);
+  *gate = 0, *taken = 0;
+  run_workers(WRITERS + READERS, talk, (void *)name);
+  SAME(*taken, WRITERS * EACH * each_to);
+  delete_channel(space, name);
+  shm_channel_free(channel);
+}
+
+int main(int argc, char **argv) {
+  begin(argc, argv);
+  gate = shared_memory(sizeof *gate);
+  taken = shared_memory(sizeof *taken);
+  shm_space *space = make_space(4 << 20, 16);
+  converse(space, "narrow", (shm_channel_options){.capacity = 1}, 1);
+  converse(space, "one", (shm_channel_options){.capacity = 4}, 1);
+  converse(space, "all", (shm_channel_options){.capacity = 2, .delivery = SHM_DELIVERY_ALL}, READERS);
+  *gate = 0;
+  run_workers(LOCKERS, take_turns, NULL);
+  end_space(space);
+  return 0;
+}
