@@ -3,8 +3,9 @@
  *
  * Runs: processes, threads
  * Except: tsan
- * Link: --wrap=shm__futex_wait
+ * Link: --wrap=shm__futex_wait --wrap=shm__event_announce
  */
+#include "../../csrc/core/wake.h"
 #include "../../csrc/os/wait.h"
 #include "channels.h"
 
@@ -20,6 +21,19 @@ enum shm__wait_result __wrap_shm__futex_wait(u32 *word, u32 value, u64 nap_ns) {
   enum shm__wait_result result = __real_shm__futex_wait(word, value, LONG / 2);
   if (result == SHM__WAIT_TIMEOUT) FAIL("a sleeper was not woken");
   return result;
+}
+
+/* What happens in the last moment before somebody is announced as a sleeper. */
+static void (*at_the_last_moment)(void);
+
+u32 __real_shm__event_announce(struct shm__event event);
+u32 __wrap_shm__event_announce(struct shm__event event);
+
+u32 __wrap_shm__event_announce(struct shm__event event) {
+  void (*happen)(void) = at_the_last_moment;
+  at_the_last_moment = NULL;
+  if (happen) happen();
+  return __real_shm__event_announce(event);
 }
 
 /* So that the others fall asleep now and then. */
@@ -86,11 +100,50 @@ static void converse(shm_space *space, const char *name, shm_channel_options opt
   shm_channel_free(channel);
 }
 
+static shm_channel *theirs;
+
+static void they_send(void) { OK(send_letter(theirs, 20, 7, 1, 0)); }
+static void they_take(void) { expect_letter(theirs, 7, 1); }
+static void they_close(void) { shm_channel_free(theirs); }
+
+/* Whoever was going to sleep looks once more behind the announcement: nobody saw it, so nobody wakes it. */
+static void come_at_the_last_moment(shm_space *space, u32 delivery) {
+  struct letter letter;
+  shm_space *other = join_space();
+  shm_channel_options options = {.capacity = 1, .delivery = delivery};
+  shm_channel *ours = open_channel(space, "late", options), *reader = open_reader(ours);
+  shm_channel *their_channel = open_channel(other, "late", options), *their_reader = open_reader(their_channel);
+  theirs = their_channel;
+  at_the_last_moment = they_send;
+  expect_letter(reader, 7, 1);
+  CHECK(!at_the_last_moment);
+  if (delivery == SHM_DELIVERY_ALL) expect_letter(their_reader, 7, 1);
+  OK(send_letter(ours, 20, 7, 1, 0));
+  if (delivery == SHM_DELIVERY_ALL) expect_letter(reader, 7, 1);
+  theirs = their_reader;
+  at_the_last_moment = they_take;
+  OK(send_letter(ours, 20, 7, 2, in_ns(LONG)));
+  CHECK(!at_the_last_moment);
+  expect_letter(reader, 7, 2);
+  theirs = open_writer(their_channel);
+  at_the_last_moment = they_close;
+  IS(recv_letter(reader, &letter, in_ns(LONG)), SHM_END);
+  CHECK(!at_the_last_moment);
+  shm_channel_free(their_reader);
+  shm_channel_free(their_channel);
+  leave_space(other);
+  shm_channel_free(reader);
+  delete_channel(space, "late");
+  shm_channel_free(ours);
+}
+
 int main(int argc, char **argv) {
   begin(argc, argv);
   gate = shared_memory(sizeof *gate);
   taken = shared_memory(sizeof *taken);
   shm_space *space = make_space(4 << 20, 16);
+  come_at_the_last_moment(space, SHM_DELIVERY_ONE);
+  come_at_the_last_moment(space, SHM_DELIVERY_ALL);
   converse(space, "narrow", (shm_channel_options){.capacity = 1}, 1);
   converse(space, "one", (shm_channel_options){.capacity = 4}, 1);
   converse(space, "all", (shm_channel_options){.capacity = 2, .delivery = SHM_DELIVERY_ALL}, READERS);

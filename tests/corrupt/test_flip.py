@@ -3,7 +3,7 @@
 Never a signal, a call that hangs, or a look outside of the region (guard pages around it, AddressSanitizer and
 UndefinedBehaviorSanitizer notice). The region has a bit of everything in it, and two dead members; flip.c sets one
 control word at a time to extremes, or flips a bit of it, and uses the region from processes that come and that stay.
-SHMSPACE_ALL_BITS=1 leaves nothing out, and takes hours. fuzz_open.c damages many bytes at once, led by libFuzzer.
+SHMSPACE_ALL_BITS=1 leaves nothing out, and takes an hour. fuzz_open.c damages many bytes at once, led by libFuzzer.
 """
 
 from __future__ import annotations
