@@ -137,11 +137,71 @@ static void come_at_the_last_moment(shm_space *space, u32 delivery) {
   shm_channel_free(ours);
 }
 
+/* ---- deaths ----------------------------------------------------------------------------------------------------------- */
+static u32 *stage;
+
+static void be_the_last_writer(void *context) {
+  open_writer(open_channel(join_space(), context, (shm_channel_options){0}));
+  shm_add(stage, 1);
+  for (;;) pause();
+}
+
+static void be_a_slow_reader(void *context) {
+  open_reader(open_channel(join_space(), context, (shm_channel_options){0}));
+  shm_add(stage, 1);
+  for (;;) pause();
+}
+
+static void sleep_for_a_message(void *context) {
+  struct letter letter;
+  shm_space *space = join_space();
+  shm_channel *reader = open_reader(open_channel(space, context, (shm_channel_options){0}));
+  IS(recv_letter(reader, &letter, SHM_NEVER), SHM_END);
+}
+
+static void sleep_for_room(void *context) {
+  shm_space *space = join_space();
+  OK(send_letter(open_channel(space, context, (shm_channel_options){0}), 20, 7, 1, SHM_NEVER));
+}
+
+static void await_sleeper(shm_space *space, pid_t child) {
+  for (u64 deadline_ns = in_ns(LONG); shm_monotonic_ns() < deadline_ns; shm_nap_ns(MS)) {
+    for (u32 slot = 0; slot < space->member_count; slot++) {
+      struct shm_member *member = &space->members[slot];
+      if (member->pid == (u32)child && shm_load_acquire(&member->wait_structure[0])) return;
+    }
+  }
+  FAIL("it does not fall asleep");
+}
+
+/* Who sleeps for what only the dead one could have done is woken by whoever reaps him. */
+static void reap_for_a_sleeper(shm_space *space, shm_channel_options options, void (*be_killed)(void *context),
+                               void (*sleep)(void *context)) {
+  static char name[] = "mourned";
+  shm_channel *channel = open_channel(space, name, options);
+  *stage = 0;
+  pid_t victim = start_child(be_killed, name);
+  await(stage, 1);
+  if (sleep == sleep_for_room) OK(send_letter(channel, 20, 7, 0, 0));
+  pid_t sleeper = start_child(sleep, name);
+  await_sleeper(space, sleeper);
+  shm_nap_ns(2 * MS); /* it shows itself just before: the kernel must have it, too */
+  kill_child(victim);
+  shm_space_reap_dead(space);
+  end_child(sleeper);
+  shm_space_reap_dead(space);
+  delete_channel(space, name);
+  shm_channel_free(channel);
+}
+
 int main(int argc, char **argv) {
   begin(argc, argv);
+  stage = shared_memory(sizeof *stage);
   gate = shared_memory(sizeof *gate);
   taken = shared_memory(sizeof *taken);
   shm_space *space = make_space(4 << 20, 16);
+  reap_for_a_sleeper(space, (shm_channel_options){0}, be_the_last_writer, sleep_for_a_message);
+  reap_for_a_sleeper(space, (shm_channel_options){.capacity = 1, .delivery = SHM_DELIVERY_ALL}, be_a_slow_reader, sleep_for_room);
   come_at_the_last_moment(space, SHM_DELIVERY_ONE);
   come_at_the_last_moment(space, SHM_DELIVERY_ALL);
   converse(space, "narrow", (shm_channel_options){.capacity = 1}, 1);
