@@ -1,7 +1,7 @@
 """Attachments: the one membership that a process has in a region, however often it opens the space.
 
-An attachment lives until the last `Space` of the process on that region is closed. Its mapping lives until nothing in
-the process points into it any more.
+An attachment lives until the last `Space` of the process on that region is closed and nothing looks into a view any
+more: what a member holds is handed on when it leaves. Its mapping lives until nothing in the process points into it.
 
 Fork: the child has the parent's objects. `Attachment.ensure` finds out by the fork epoch, and makes the child a member
 of its own at its first use.
@@ -9,18 +9,20 @@ of its own at its first use.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from . import _native, bell
-from ._native import NEVER, ffi, lib
+from ._native import ffi, lib
 from .errors import Closed, Holder
 
 __all__ = ["Attachment", "attach"]
 
+_PATIENCE_NS = 50_000_000  # of a call that does not wait, for a region that another one publishes at this instant
 _CREATE, _READONLY, _MODE_GIVEN, _STRANGER = 1, 2, 4, 8
 
 _attached: dict[tuple[int, int, bool], Attachment] = {}
@@ -30,6 +32,9 @@ _lock = threading.RLock()
 def _after_fork() -> None:
     global _lock
     _lock = threading.RLock()  # a thread that is not here may have held it
+    for attachment in _attached.values():
+        if attachment.bell is not None:
+            attachment.bell.after_fork()
 
 
 os.register_at_fork(after_in_child=_after_fork)
@@ -47,6 +52,8 @@ class Attachment:
         self.epoch = int(lib.shm_fork_epoch())
         self.locks_held: dict[bytes, int] = {}  # named locks of this process, by the thread that holds each
         self.bell: bell.Bell | None = None
+        self.views: set[object] = set()  # one thing for each view that somebody may look into
+        self.leaving = False  # as soon as there are no views
 
     def ensure(self) -> Any:
         """Give the native space, attached for this process. Raises `Closed` if it is closed or destroyed."""
@@ -65,7 +72,7 @@ class Attachment:
             if not self.closed and not lib.shm_space_retired(self.pointer):
                 _native.check(lib.shm_space_attach_again(self.pointer))
             self.locks_held = {}
-            self.bell = None
+            self.views = set()
             self.epoch = int(lib.shm_fork_epoch())
 
     @property
@@ -87,7 +94,29 @@ class Attachment:
         if self.bell is not None:
             self.bell.stop()
         lib.shm_space_mark_closing(self.pointer)
-        lib.shm_space_close(self.pointer)
+        self.leaving = True
+        self._leave()
+
+    def lend(self, give_back: Callable[..., None], *kept: Any) -> _native.Owned:
+        """Give room for a view, which keeps this process in the region; ``give_back(room, *kept)`` when it goes."""
+        view = object()
+        made = _native.Owned("shm_view *", self._take_back, view, give_back, *kept)
+        self.views.add(view)
+        return made
+
+    def _take_back(self, room: Any, view: object, give_back: Callable[..., None], *kept: Any) -> None:
+        give_back(room, *kept)
+        self.views.discard(view)
+        if self.leaving:
+            self._leave()
+
+    def _leave(self) -> None:
+        """Leave the region, once, if nothing keeps this process there."""
+        with _lock:
+            if self.views or not self.leaving:
+                return
+            self.leaving = False
+        lib.shm_space_close(self.pointer)  # nothing in the child of a fork: the membership is the parent's
 
     def member_rows(self) -> list[Any]:
         """Give the raw rows of all members."""
@@ -144,7 +173,7 @@ def attach(
     """Open a region, or join in the attachment that this process has; 0 for `size` and `members` adopts what is."""
     flags = _STRANGER | (_CREATE if create else 0) | (_READONLY if readonly else 0) | (_MODE_GIVEN if mode_given else 0)
     result = ffi.new("shm_space **")
-    limit = NEVER if timeout_ns < 0 else _native.deadline(timeout_ns)
+    limit = _native.deadline(timeout_ns if timeout_ns < 0 else max(timeout_ns, _PATIENCE_NS))
     _native.check(lib.shm_space_open(os.fsencode(directory), name.encode(), size, members, mode, flags, limit, result))
     pointer = ffi.gc(result[0], lib.shm_space_free)
     facts = ffi.new("shm_space_facts *")
@@ -162,3 +191,10 @@ def attach(
         made.spaces = 1
         _attached[key] = made
         return made
+
+
+@atexit.register
+def _stop_bells() -> None:
+    for attachment in list(_attached.values()):
+        if attachment.bell is not None:
+            attachment.bell.stop()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,7 @@ from ._native import lib
 __all__ = ["Bell"]
 
 _NAP_NS = 100_000_000
+_LINGER_S = 3.0  # with nobody to tell: who waits once mostly waits again
 
 
 class Bell:
@@ -41,12 +43,9 @@ class Bell:
                 self._thread.start()
 
     def ignore(self, look: Callable[[bool], None]) -> None:
-        """Forget a listener. The thread ends when there are none."""
+        """Forget a listener. The thread ends when there has been none for a while."""
         with self._lock:
             self._listeners.pop(look, None)
-            thread = self._thread if not self._listeners else None
-        if thread is not None:
-            lib.shm_bell_ring_self(self._pointer)
 
     def stop(self) -> None:
         """End the thread, for good."""
@@ -58,14 +57,22 @@ class Bell:
             lib.shm_bell_ring_self(self._pointer)
             thread.join()
 
+    def after_fork(self) -> None:
+        """In the child: thread and listeners are the parent's, and so may whoever holds the lock be."""
+        self._lock = threading.Lock()
+        self._listeners, self._thread = {}, None
+
     def _run(self, seen: int) -> None:
+        needed = time.monotonic()
         while True:
             now = lib.shm_bell_wait(self._pointer, seen, _NAP_NS)
             with self._lock:
-                if not self._listeners:
+                listeners = list(self._listeners.items())
+                if listeners:
+                    needed = time.monotonic()
+                elif self._stopped or time.monotonic() > needed + _LINGER_S:
                     self._thread = None
                     return
-                listeners = list(self._listeners.items())
             for look, loop in listeners:
                 with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
                     loop.call_soon_threadsafe(look, now == seen)

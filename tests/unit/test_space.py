@@ -422,3 +422,21 @@ def test_a_pickled_space_does_not_bring_a_destroyed_one_back(space_name: str) ->
 def test_closing_a_copy_leaves_the_original(space: shmspace.Space) -> None:
     pickle.loads(pickle.dumps(space)).close()
     assert space.names() == []
+
+
+def test_a_fresh_space_opens_with_timeout_zero(space_name: str) -> None:
+    with shmspace.open(space_name, size="1M", timeout=0) as space:
+        assert space.stat().members == 1
+
+
+def test_all_who_open_a_fresh_space_at_the_same_instant_have_it_even_with_timeout_zero(space_name: str) -> None:
+    for _ in range(50):
+        together = threading.Barrier(4)
+
+        def meet(together: threading.Barrier = together) -> None:
+            together.wait()
+            shmspace.open(space_name, size="1M", timeout=0).close()
+
+        for call in [Call(meet) for _ in range(4)]:
+            call.result()
+        shmspace.destroy(space_name)
