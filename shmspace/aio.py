@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import functools
+import math
 import time
 import weakref
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from . import options
 from ._native import lib
-from .errors import Empty, EndOfStream, Full
+from .errors import Empty, EndOfStream, Full, Timeout
 
 if TYPE_CHECKING:
     from .attachment import Attachment
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
     from .view import OutgoingView
 
 __all__ = ["ChannelAio", "ReaderAio", "WriterAio"]
+
+_BRIEF = 1e-9  # a timeout (s): the lock of another process is not waited for, as it is with 0
+_PATIENCE_S = 0.05  # for locks, which are held for a moment, of calls that do not wait
+_NAP_MOST_S = 0.025
+_STATUS = {Empty: lib.SHM_EMPTY, Full: lib.SHM_FULL}
 
 _Queue = collections.deque["asyncio.Future[None]"]
 
@@ -38,8 +44,8 @@ class _Waiters:
         self._bell = attachment.ring_bells()
         self._queues: dict[tuple[PortHandle, bool], _Queue] = {}
 
-    async def wait(self, port: PortHandle, room: bool, deadline: float | None) -> bool:
-        """Wait until there may be a message (or room) for `port`; False when the deadline has passed."""
+    async def wait(self, port: PortHandle, room: bool, deadline: float) -> None:
+        """Wait until there may be a message (or room) for `port`, or the deadline has passed."""
         key = (port, room)
         queue = self._queues.get(key)
         if queue is None:
@@ -49,16 +55,12 @@ class _Waiters:
         future: asyncio.Future[None] = self._loop.create_future()
         queue.append(future)
         handle = None
-        if deadline is not None:
-            handle = self._loop.call_later(max(0.0, deadline - time.monotonic()), _expire, future)
+        if deadline < math.inf:
+            handle = self._loop.call_later(max(0.0, deadline - time.monotonic()), _wake_up, future)
         try:
             lib.shm_channel_arm(port._pointer, room)
-            if _ready(port, room):  # it came before the bell was armed
-                return True
-            await future
-            return True
-        except TimeoutError:
-            return False
+            if not _ready(port, room):  # else it came before the bell was armed
+                await future
         finally:
             if handle is not None:
                 handle.cancel()
@@ -79,7 +81,7 @@ class _Waiters:
         for key in list(self._queues):
             port, room = key
             if probe and not port.closed:
-                lib.shm_channel_probe(port._pointers[-1], not room)
+                lib.shm_channel_probe(port._raw, not room)
             self._wake(key)
 
     def _wake(self, key: tuple[PortHandle, bool]) -> None:
@@ -89,7 +91,7 @@ class _Waiters:
             return
         port, room = key
         if not port.closed:
-            lib.shm_channel_arm(port._pointers[-1], room)
+            lib.shm_channel_arm(port._raw, room)
         if not port.closed and not _ready(port, room):
             return
         future = queue.popleft()
@@ -99,15 +101,15 @@ class _Waiters:
             self._loop.call_soon(self._wake, key)
 
 
-def _expire(future: asyncio.Future[None]) -> None:
+def _wake_up(future: asyncio.Future[None]) -> None:
     if not future.done():
-        future.set_exception(TimeoutError())
+        future.set_result(None)
 
 
 def _ready(port: PortHandle, room: bool) -> bool:
     if port.closed:
         return True
-    pointer = port._pointers[-1]
+    pointer = port._raw
     status = lib.shm_channel_look_room(pointer) if room else lib.shm_channel_look(pointer)
     return bool(status != lib.SHM_EMPTY)
 
@@ -128,20 +130,30 @@ def _waiters_for(attachment: Attachment) -> _Waiters:
 
 
 async def _until(
-    port: PortHandle, room: bool, timeout: float | None, default_ns: int, attempt: Callable[[], Any]
+    port: PortHandle, what: str, timeout: float | None, default_ns: int, attempt: Callable[[], Any], room: bool = False
 ) -> Any:
-    """Call `attempt`, which never waits, until it neither raises `Empty` nor `Full`, or time is up."""
+    """Call `attempt`, which never waits, until it is not refused any more, or time is up.
+
+    A lock that somebody holds is waited for in naps: nobody rings when it is free. With timeout 0 too, but briefly.
+    """
     timeout_ns = default_ns if timeout is None else options.timeout_ns(timeout)
-    deadline = None if timeout_ns < 0 else time.monotonic() + timeout_ns / 1e9
+    limit = math.inf if timeout_ns < 0 else time.monotonic() + max(timeout_ns / 1e9, 0 if timeout_ns else _PATIENCE_S)
+    nap = 0.0
     while True:
         try:
             return attempt()
-        except (Empty, Full):
-            if timeout_ns == 0:
-                raise
-            expired = not await _waiters_for(port._space._attachment).wait(port, room, deadline)
-            if expired:
-                return attempt()
+        except Timeout as refusal:
+            waits = not isinstance(refusal, Full) or not port._overflows_with_error()
+            locked = not isinstance(refusal, Empty | Full) or _ready(port, room)
+            if not waits or time.monotonic() >= limit or (timeout_ns == 0 and not locked):
+                status = _STATUS.get(type(refusal), lib.SHM_TIMEOUT)
+                raise port._exception(status, what, timeout_ns) from None
+        if locked:
+            await asyncio.sleep(nap)
+            nap = min(2 * nap + 0.001, _NAP_MOST_S)
+        else:
+            nap = 0.0
+            await _waiters_for(port._space._attachment).wait(port, room, limit)
 
 
 class _SenderAio:
@@ -151,7 +163,7 @@ class _SenderAio:
 
     async def send(self, value: object, timeout: float | None = None) -> None:
         """As the handle's own `send`, without blocking the loop."""
-        await self._put(lambda: self._port.send(value, 0), timeout)
+        await self._put("send", lambda: self._port.send(value, _BRIEF), timeout)
 
     async def send_many(self, values: Any, timeout: float | None = None) -> int:
         """As the handle's own `send_many`, without blocking the loop."""
@@ -165,7 +177,7 @@ class _SenderAio:
         while left:
             remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
             try:
-                done = await self._put(functools.partial(self._port.send_many, left, 0), remaining)
+                done = await self._put("send_many", functools.partial(self._port.send_many, left, _BRIEF), remaining)
             except Full:
                 if sent:
                     break
@@ -174,10 +186,8 @@ class _SenderAio:
             left = left[done:]
         return sent
 
-    async def _put(self, attempt: Callable[[], Any], timeout: float | None) -> Any:
-        if self._port._overflows_with_error():
-            return attempt()
-        return await _until(self._port, True, timeout, self._timeout_ns, attempt)
+    async def _put(self, what: str, attempt: Callable[[], Any], timeout: float | None) -> Any:
+        return await _until(self._port, what, timeout, self._timeout_ns, attempt, room=True)
 
 
 class _ReceiverAio:
@@ -188,13 +198,13 @@ class _ReceiverAio:
     async def recv(self, timeout: float | None = None) -> Any:
         """As the handle's own `recv`, without blocking the loop."""
         port = self._receiver()
-        return await _until(port, False, timeout, self._timeout_ns, lambda: port._recv(0))
+        return await _until(port, "recv", timeout, self._timeout_ns, lambda: port._recv(_BRIEF))
 
     async def recv_many(self, max_count: int, timeout: float | None = None) -> list[Any]:
         """As the handle's own `recv_many`, without blocking the loop."""
         port = self._receiver()
-        got = await _until(port, False, timeout, self._timeout_ns, lambda: port._recv_many(max_count, 0))
-        return list(got)
+        attempt = functools.partial(port._recv_many, max_count, _BRIEF)
+        return list(await _until(port, "recv_many", timeout, self._timeout_ns, attempt))
 
     def _receiver(self) -> Any:
         return self._port
@@ -213,7 +223,7 @@ class WriterAio(_SenderAio):
 
     async def write(self, data: Any, timeout: float | None = None) -> int:
         """As `Writer.write`, without blocking the loop."""
-        return int(await self._put(lambda: self._port.write(data, 0), timeout))
+        return int(await self._put("write", lambda: self._port.write(data, _BRIEF), timeout))
 
 
 class OutgoingViewAio:
@@ -231,18 +241,12 @@ class OutgoingViewAio:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         outgoing = self._outgoing
-        if kind is not None:
-            outgoing.drop()
-            return
         try:
-            outgoing.finish()
-            if self._writer._overflows_with_error():
-                outgoing.commit()
-            else:
-                await _until(self._writer, True, None, self._timeout_ns, outgoing.commit)
-        except BaseException:
+            outgoing.end(kind)
+            if kind is None:
+                await _until(self._writer, "reserve", None, self._timeout_ns, outgoing.commit, room=True)
+        finally:
             outgoing.drop()
-            raise
 
 
 class IncomingViewAio:
@@ -254,8 +258,8 @@ class IncomingViewAio:
         self._timeout_ns = timeout_ns
 
     async def __aenter__(self) -> memoryview:
-        view = await _until(self._reader, False, None, self._timeout_ns, self._incoming.__enter__)
-        return cast(memoryview, view)
+        attempt = functools.partial(self._incoming.enter, brief=True)
+        return cast(memoryview, await _until(self._reader, "recv_view", None, self._timeout_ns, attempt))
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -294,8 +298,8 @@ class ReaderAio(_ReceiverAio):
         return len(data)
 
     async def _next_stored(self) -> bytes:
-        got = await _until(self._port, False, None, self._timeout_ns, lambda: self._port._recv_stored(0))
-        return bytes(got)
+        attempt = functools.partial(self._port._recv_stored, _BRIEF)
+        return bytes(await _until(self._port, "read", None, self._timeout_ns, attempt))
 
     def __aiter__(self) -> ReaderAio:
         return self

@@ -6,6 +6,7 @@ The calls that users make in a loop (send, recv and their many-at-a-time forms) 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,7 +15,7 @@ from ._native import ffi, lib
 from .codec import BytesLike, Codec, get_codec
 from .defaults import given
 from .errors import Closed, CodecError, EndOfStream, OptionsMismatch
-from .handle import Handle, PortHandle
+from .handle import PATIENCE_NS, Handle, PortHandle, attaching
 from .view import IncomingView, OutgoingView
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ _DELIVERIES = ("one", "all")
 _OVERFLOWS = ("wait", "error", "oldest")
 _CAPACITY_MOST = 1 << 32
 _OPTION_BITS = {"capacity": 1, "delivery": 2, "replay": 4, "overflow": 8, "max_message": 16, "codec": 32}
-_PATIENCE_NS = 5_000_000_000  # for locks that are held for microseconds
 
 
 class ChannelStat(NamedTuple):
@@ -104,15 +104,14 @@ class Writer(_Sender):
         self._overflow = channel._overflow
         self._timeout_ns = timeout_ns
         self._max_message = channel._max_message
-        self._open_native()
+        self._open_first(channel, channel._children)
 
     def _open_native(self) -> None:
-        made = ffi.new("shm_channel **")
         parent = self._channel._pointer
-        status = _native.patiently(lambda limit: lib.shm_channel_open_writer(parent, limit, made), _PATIENCE_NS)
+        status = self._make(lambda limit, room: lib.shm_channel_open_writer(parent, limit, room))
         if status != lib.SHM_OK:
             raise self._channel._exception(status, "opening a writer", 0)
-        self._channel._bind_port(self, self._adopt(made[0]), self._timeout_ns)
+        self._channel._bind_port(self, self._timeout_ns)
 
     def write(self, data: BytesLike, timeout: float | None = None) -> int:
         """Send bytes as one message, past the codec (as a file would); gives how many were taken: all."""
@@ -161,15 +160,15 @@ class Reader(_Receiver):
         self._channel = channel
         self._codec = channel._codec
         self._timeout_ns = timeout_ns
-        self._open_native()
+        self._undecoded: tuple[Any, bytes] = None, b""  # a value put back into _rest, and how it was stored
+        self._open_first(channel, channel._children)
 
     def _open_native(self) -> None:
-        made = ffi.new("shm_channel **")
         parent = self._channel._pointer
-        status = _native.patiently(lambda limit: lib.shm_channel_open_reader(parent, limit, made), _PATIENCE_NS)
+        status = self._make(lambda limit, room: lib.shm_channel_open_reader(parent, limit, room))
         if status != lib.SHM_OK:
             raise self._channel._exception(status, "opening a reader", 0)
-        self._channel._bind_port(self, self._adopt(made[0]), self._timeout_ns)
+        self._channel._bind_port(self, self._timeout_ns)
 
     def __iter__(self) -> Iterator[Any]:
         return self
@@ -188,11 +187,20 @@ class Reader(_Receiver):
         most = -1 if n is None else n
         if most == 0:
             return b""
-        data: bytes = self._next_bytes()
-        if most < 0 or len(data) <= most:
-            return data
-        self._rest = data[most:]
-        return data[:most]
+        got: list[bytes] = []
+        try:
+            while not got or not got[0]:
+                self._take_stored(got, None)
+            head, tail = got[0][:most], got[0][most:]
+            if most < 0 or not tail:
+                return got[0]
+            self._rest = tail
+            return head
+        except EndOfStream:
+            return b""
+        except BaseException:
+            self._put_back(got)
+            raise
 
     def readinto(self, buffer: Any) -> int:
         """Read into a writable buffer as `read` does; gives how many bytes were put there."""
@@ -201,19 +209,26 @@ class Reader(_Receiver):
         target[: len(data)] = data
         return len(data)
 
-    def _next_bytes(self) -> bytes:
-        rest: bytes | None = self._rest
-        if rest:
-            self._look_there()
-            self._rest = None
-            return rest
-        try:
-            while True:
-                data: bytes = self._recv_stored()
-                if data:
-                    return data
-        except EndOfStream:
-            return b""
+    def _take_stored(self, got: list[bytes], timeout: float | None) -> None:
+        """Put the stored bytes of the next message into the list, at the instant at which they are taken."""
+        rest = self._rest
+        if rest is None:
+            got[:] = map(self._recv_stored, (timeout,))
+            return
+        self._look_there()
+        got[:] = [self._undecoded[1] if rest is self._undecoded[0] else rest]
+        self._rest = None
+
+    def _put_back(self, got: list[bytes], codec: int = 0) -> None:
+        """Keep what an interrupted call has taken: the next one gets it, `recv` what the codec makes of it."""
+        if not got or self._rest is not None:
+            return
+        rest: Any = None
+        if codec:
+            with contextlib.suppress(CodecError):
+                rest = self._codec.decode(codec, got[0])
+        self._undecoded = rest, got[0]
+        self._rest = got[0] if rest is None else rest
 
     def recv_view(self, timeout: float | None = None) -> IncomingView:
         """Give a context manager with a read-only view of the next message, without a copy where that pays.
@@ -254,54 +269,44 @@ class Channel(_Sender, _Receiver, Handle):
         self._given = given_bits
         self._create = create
         self._own_reader: Reader | None = None
-        self._open_native()
+        self._open_first(space, space._handles)
         self._create = False  # from now on, after a fork, it is there or it was deleted
-        space._handles.add(self)
 
     def _open_native(self) -> None:
-        made = ffi.new("shm_channel **")
         pointer, name, wanted = self._space._pointer(), self._name, self._wanted
-        status = _native.patiently(
-            lambda limit: lib.shm_channel_open(
-                pointer, name, len(name), wanted, self._given, self._create, limit, made
-            ),
-            _PATIENCE_NS,
+        status = self._make(
+            lambda limit, room: lib.shm_channel_open(
+                pointer, name, len(name), wanted, self._given, self._create, limit, room
+            )
         )
-        if status == lib.SHM_NOT_FOUND and self._pointers:
+        if status == lib.SHM_NOT_FOUND and self._made:
             raise Closed(f"{self} was deleted")
         if status == lib.SHM_MISMATCH:
             raise OptionsMismatch(f"{self.name!r}: {_native.text(lib.shm_error_text())}")
         if status == lib.SHM_TIMEOUT:
-            raise self._exception(status, "opening", _PATIENCE_NS)
+            raise self._exception(status, "opening", PATIENCE_NS)
         _native.check(status)
-        channel = self._adopt(made[0])
         found = ffi.new("shm_channel_options *")
-        lib.shm_channel_get_options(channel, found)
+        lib.shm_channel_get_options(self._raw, found)
         self._codec = self._allowed_codec(_native.text(found.codec))
         self._delivery = _DELIVERIES[found.delivery]
         self._overflow = _OVERFLOWS[found.overflow]
         self._max_message = int(found.max_message_bytes)
-        self._bind_port(self, channel, -1)
+        self._bind_port(self, -1)
 
     def _allowed_codec(self, name: str) -> Codec:
-        try:
-            codec = get_codec(name)
-            if name == "pickle" and self._space._mode & 0o022 and not self._space._allow_pickle:
-                raise CodecError(
-                    f"channel {self.name!r} has codec 'pickle' and others may write to space {self._space.name!r}: "
-                    "a pickle can run any code; open the space with allow_pickle=True if they are trusted"
-                )
-        except CodecError:
-            lib.shm_channel_close(self._pointers[-1])
-            raise
+        codec = get_codec(name)
+        if name == "pickle" and self._space._mode & 0o022 and not self._space._allow_pickle:
+            raise CodecError(
+                f"channel {self.name!r} has codec 'pickle' and others may write to space {self._space.name!r}: "
+                "a pickle can run any code; open the space with allow_pickle=True if they are trusted"
+            )
         return codec
 
-    def _bind_port(self, port: PortHandle, pointer: Any, timeout_ns: int) -> None:
-        """Tell the native methods of a port what they need; and that it goes when this channel does."""
-        if port is not self:
-            self._children.add(port)
+    def _bind_port(self, port: PortHandle, timeout_ns: int) -> None:
+        """Tell the native methods of a port what they need."""
         passes = self._codec.name in ("raw", "auto")
-        address = int(ffi.cast("uintptr_t", pointer))
+        address = int(ffi.cast("uintptr_t", port._raw))
         refuses = self._overflow == "error"
         codec = self._codec
         indirect = port is self and self._delivery == "all"
@@ -322,7 +327,7 @@ class Channel(_Sender, _Receiver, Handle):
         """With delivery "all": the reader that receives for this handle."""
         self._look_alive()
         if self._own_reader is None or self._own_reader.closed:
-            with self._attaching:
+            with attaching():
                 if self._own_reader is None or self._own_reader.closed:
                     self._own_reader = Reader(self, -1)
         return self._own_reader
@@ -334,7 +339,7 @@ class Channel(_Sender, _Receiver, Handle):
         """
         pointer = self._pointer
         status = _native.patiently(
-            lambda limit: lib.shm_channel_shutdown(pointer, bool(immediate), limit), _PATIENCE_NS
+            lambda limit: lib.shm_channel_shutdown(pointer, bool(immediate), limit), PATIENCE_NS
         )
         if status != lib.SHM_OK:
             raise self._exception(status, "shutdown", 0)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import weakref
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,9 +16,41 @@ from .errors import Closed
 if TYPE_CHECKING:
     from .space import Space
 
-__all__ = ["Handle", "PortHandle"]
+__all__ = ["PATIENCE_NS", "Handle", "PortHandle", "attaching", "snapshot"]
+
+PATIENCE_NS = 5_000_000_000  # for locks that are held for microseconds
 
 _Self = TypeVar("_Self", bound="PortHandle")
+_Member = TypeVar("_Member")
+
+_attaching = threading.RLock()
+
+
+def attaching() -> threading.RLock:
+    """Give the lock of threads that open what a handle needs later: after a fork, or its own reader."""
+    return _attaching
+
+
+def _after_fork() -> None:
+    global _attaching
+    _attaching = threading.RLock()  # a thread that is not here may have held it
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+def snapshot(members: Iterable[_Member]) -> list[_Member]:
+    """Give what is in a weak set that other threads add to meanwhile."""
+    while True:
+        try:
+            return list(members)
+        except RuntimeError:
+            continue  # it changed while we looked
+
+
+def _free(room: Any, space: Any) -> None:
+    if room[0]:
+        lib.shm_channel_free(room[0])
 
 
 class PortHandle(_native.Port):  # type: ignore[misc]  # a native type
@@ -35,22 +69,44 @@ class PortHandle(_native.Port):  # type: ignore[misc]  # a native type
         self._space = space
         self._name = name
         self._closed = False
-        self._attaching = threading.Lock()
-        self._pointers: list[Any] = []  # native handles, kept while this object lives: a thread may be inside
+        self._made: list[_native.Owned] = []  # native handles, kept while this object lives: a thread may be inside
         self._children: weakref.WeakSet[PortHandle] = weakref.WeakSet()
         self._epoch = int(lib.shm_fork_epoch())
 
-    def _adopt(self, pointer: Any) -> Any:
-        """Keep a native handle; it is freed with this object."""
-        kept = ffi.gc(pointer, lib.shm_channel_free)
-        self._pointers.append(kept)
-        return kept
+    def _open_first(self, parent: PortHandle | Space, siblings: weakref.WeakSet[Any]) -> None:
+        """Open it when it is made, as one of the siblings that go when the parent does."""
+        try:
+            self._open_native()
+            siblings.add(self)
+            if parent.closed:  # by another thread, which may not have seen this one
+                raise Closed(f"{parent} was closed in this process")
+        except BaseException:
+            self.close()
+            raise
+
+    def _make(self, call: Callable[[int, Any], int]) -> int:
+        """Have ``call(deadline, room)`` make the native handle, which is freed with this object; give its status."""
+        made = _native.Owned("shm_channel **", _free, self._space._attachment.pointer)
+        try:
+            status = _native.patiently(lambda limit: call(limit, made.room), PATIENCE_NS)
+            if status == lib.SHM_OK:
+                self._made.append(made)
+            return status
+        except BaseException:
+            if made not in self._made:
+                made.give_back()  # now: a traceback may keep it for long
+            raise
+
+    @property
+    def _raw(self) -> Any:
+        """The native handle as it was made last, whatever became of it."""
+        return self._made[-1].room[0]
 
     @property
     def _pointer(self) -> Any:
         """The native handle, attached for this process. Raises `Closed`."""
         self._look_alive()
-        return self._pointers[-1]
+        return self._raw
 
     def _look_alive(self) -> None:
         if self._closed:
@@ -61,9 +117,9 @@ class PortHandle(_native.Port):  # type: ignore[misc]  # a native type
 
     def _attach_again(self) -> None:
         """After a fork: the parent's handle becomes one of our own."""
-        with self._attaching:
+        with attaching():
             if self._epoch != lib.shm_fork_epoch():
-                self._children = weakref.WeakSet(child for child in self._children)
+                self._children = weakref.WeakSet(snapshot(self._children))
                 self._open_native()
                 self._epoch = int(lib.shm_fork_epoch())
 
@@ -91,11 +147,11 @@ class PortHandle(_native.Port):  # type: ignore[misc]  # a native type
             return
         self._closed = True
         self._mark_closing()  # first: what the children's end makes room for is not ours any more
-        for child in list(self._children):
+        for child in snapshot(self._children):
             child.close()
         self._rest = None
-        if self._epoch == lib.shm_fork_epoch() and self._pointers:
-            lib.shm_channel_close(self._pointers[-1])
+        if self._epoch == lib.shm_fork_epoch() and self._made:
+            lib.shm_channel_close(self._raw)
 
     def __enter__(self: _Self) -> _Self:
         return self
@@ -133,26 +189,26 @@ class PortHandle(_native.Port):  # type: ignore[misc]  # a native type
         if status == lib.SHM_END:
             return _native.error(status, f"{what} on {self}: the last writer has left and everything was read")
         if status == lib.SHM_LAGGED:
-            lost = int(lib.shm_channel_lost(self._pointers[-1]))
+            lost = int(lib.shm_channel_lost(self._raw))
             return _native.error(status, f"{what} on {self}: overtaken, {lost} messages were lost", lost=lost)
         return _native.error(status)
 
     def _look_there(self) -> None:
         """Raise `Closed` if the structure is not there any more."""
         self._look_alive()
-        if not lib.shm_channel_alive(self._pointers[-1]):
+        if not lib.shm_channel_alive(self._raw):
             raise Closed(self._why_closed("using"))
 
     def _why_closed(self, what: str) -> str:
         if self._closed:
             return f"{what} on {self}: it was closed in this process"
-        if lib.shm_channel_alive(self._pointers[-1]):
+        if lib.shm_channel_alive(self._raw):
             return f"{what} on {self}: it was shut down; no more input until it is deleted and created again"
         return f"{what} on {self}: it was deleted, or its space was destroyed"
 
     def _peers(self, *, writers: bool) -> list[Any]:
         tokens = ffi.new("uint32_t[]", 64)
-        count = lib.shm_channel_peers(self._pointers[-1], writers, tokens, 64)
+        count = lib.shm_channel_peers(self._raw, writers, tokens, 64)
         return self._space._attachment.holders([int(tokens[i]) for i in range(count)])
 
     def _refuse_length(self, length: int) -> None:

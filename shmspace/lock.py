@@ -14,6 +14,11 @@ from .errors import Locked
 __all__ = ["HeldLock", "NamedLock"]
 
 
+def _free(room: Any, space: Any) -> None:
+    if room[0]:
+        lib.shm_lock_free(room[0])
+
+
 class HeldLock:
     """A named lock while it is held.
 
@@ -38,7 +43,7 @@ class NamedLock:
         self._name = name
         self._timeout_ns = options.timeout_ns(timeout)
         self._timeout = timeout
-        self._lock: Any = None
+        self._lock: _native.Owned | None = None
 
     def __repr__(self) -> str:
         return f"<shmspace.NamedLock {options.name_to_str(self._name)!r}>"
@@ -48,41 +53,41 @@ class NamedLock:
         held_by = self._attachment.locks_held
         if held_by.get(self._name) == threading.get_ident():
             raise RuntimeError(f"this thread holds the lock {self._text!r} already; a named lock is not reentrant")
-        made = ffi.new("shm_lock **")
+        made = _native.Owned("shm_lock **", _free, self._pointer)
         limit = _native.deadline(self._timeout_ns)
         name, size = self._name, len(self._name)
         status = _native.patiently(
-            lambda limit: lib.shm_lock_open(self._pointer, name, size, limit, made),
+            lambda limit: lib.shm_lock_open(self._pointer, name, size, limit, made.room),
             self._timeout_ns if self._timeout_ns < 0 else max(self._timeout_ns, _native.SLICE_NS),
         )
         if status == lib.SHM_TIMEOUT:
             holders = self._attachment.holders([lib.shm_space_blocker(self._pointer)])
             raise Locked(f"lock {self._text!r} could not be looked up within {self._timeout} s", holders=holders)
         _native.check(status)
-        lock = ffi.gc(made[0], lib.shm_lock_free)
+        lock = made.room[0]
         # The C core writes owner_died only once the lock is taken: an exception that strikes in between can tell.
         owner_died = ffi.new("int *", -1)
         try:
             self._take(lock, limit, owner_died)
             held_by[self._name] = threading.get_ident()
-            self._lock = lock
+            self._lock = made
             return HeldLock(self._text, owner_died[0] == 1)
         except BaseException:
             if owner_died[0] >= 0:
                 held_by.pop(self._name, None)
                 self._lock = None
                 lib.shm_lock_release(lock)
-            ffi.release(lock)
+            made.give_back()
             raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        lock, self._lock = self._lock, None
+        made, self._lock = self._lock, None
         self._attachment.locks_held.pop(self._name, None)
-        if lock is not None:
-            lib.shm_lock_release(lock)  # in the child of a fork it is the parent's, and stays so
-            ffi.release(lock)
+        if made is not None:
+            lib.shm_lock_release(made.room[0])  # in the child of a fork it is the parent's, and stays so
+            made.give_back()
 
     @property
     def _text(self) -> str | bytes:

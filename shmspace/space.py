@@ -15,6 +15,7 @@ from ._native import ffi, lib
 from .attachment import Attachment, attach
 from .defaults import DefaultInt, DefaultStr, given
 from .errors import Closed, Full, InvalidName, NotDurable, NotFound
+from .handle import PATIENCE_NS, snapshot
 from .lock import NamedLock
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ _KINDS = {"channel": 1, "log": 2, "sharded_log": 3, "tuples": 4, "queue": 5, "st
 _KIND_NAMES = {number: name for name, number in _KINDS.items()} | {7: "lock"}
 _LOCK_KIND = 7
 _WAITS = {1: "a message in", 2: "room in", 3: ""}
-_PATIENCE_NS = 5_000_000_000  # for the directory's lock, which is held for microseconds
 
 _DEFAULT_SIZE = DefaultStr("1G")
 _DEFAULT_MODE = DefaultInt(0o600)
@@ -154,7 +154,7 @@ class Space:
         if self._closed:
             return
         self._closed = True
-        for handle in list(self._handles):
+        for handle in snapshot(self._handles):
             handle.close()
         _open_spaces.discard(self)
         self._attachment.release()
@@ -249,7 +249,7 @@ class Space:
         number, data = _kind_number(kind), options.check_structure_name(name)
         pointer = self._pointer(changing=True)
         status = _native.patiently(
-            lambda limit: lib.shm_space_delete(pointer, number, data, len(data), limit), _PATIENCE_NS
+            lambda limit: lib.shm_space_delete(pointer, number, data, len(data), limit), PATIENCE_NS
         )
         return status != lib.SHM_NOT_FOUND and _native.check(status) == 0
 
@@ -448,5 +448,5 @@ def _unpickle(name: str, directory: str, readonly: bool, mode: int, allow_pickle
 
 @atexit.register
 def _close_all() -> None:
-    for space in list(_open_spaces):
+    for space in snapshot(_open_spaces):
         space.close()

@@ -1,7 +1,14 @@
-"""Views: messages written and read where they lie in shared memory, without a copy."""
+"""Views: messages written and read where they lie in shared memory, without a copy.
+
+A view is lent for the length of a ``with`` block. The memory behind it goes back when nothing in the process can look
+into it any more: no slice, no array, no second memoryview made from it. Until then this process stays in the region.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import weakref
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -13,161 +20,176 @@ if TYPE_CHECKING:
 
 __all__ = ["IncomingView", "OutgoingView"]
 
-
-def _deadline(limit: int) -> int:
-    """The next moment at which Python looks for signals, or the deadline."""
-    return min(limit, int(lib.shm_monotonic_ns()) + _native.SLICE_NS)
+_PATIENCE_NS = 50_000_000  # of a call that does not wait, for locks that are held for a moment
 
 
-def _release(view: memoryview | None) -> None:
-    if view is None:
-        return
-    try:
-        view.release()
-    except BufferError:
-        raise BufferError(
-            "something still looks into the view (an array or a slice made from it): its memory is kept until that is "
-            "gone; copy what you want to keep before leaving the block"
-        ) from None
+class _View:
+    """A memoryview lent to the user, and the memory behind it."""
+
+    _lent: memoryview | None = None
+    _buffer: Callable[[], Any] = staticmethod(lambda: None)
+    _made: _native.Owned | None = None
+
+    def _lend(self, memory: Any, length: int, *, readonly: bool) -> memoryview:
+        buffer = ffi.buffer(memory, length)
+        self._buffer = weakref.ref(buffer)  # whatever is made of the view refers to that, directly or not
+        view = memoryview(buffer)
+        self._lent = view.toreadonly() if readonly else view
+        return self._lent
+
+    def _take_back(self) -> bool:
+        """Take the view away from the user; True when nothing made of it looks into the memory any more."""
+        view, self._lent = self._lent, None
+        if view is not None:
+            with contextlib.suppress(BufferError):
+                view.release()
+            del view
+        return self._buffer() is None
+
+    def end(self, kind: type[BaseException] | None) -> None:
+        """Take the view away; raises `BufferError` if that cannot be done, unless another exception is under way."""
+        if not self._take_back() and kind is None:
+            raise BufferError(
+                "something still looks into the view (an array, a slice or another memoryview made from it): its "
+                "memory is kept until that is gone, and nothing is sent; copy what you want to keep inside the block"
+            )
+
+    def drop(self) -> None:
+        """Give the memory back, once nothing looks into it."""
+        made, self._made = self._made, None
+        if self._take_back() and made is not None:
+            made.give_back()
 
 
-class OutgoingView:
+class OutgoingView(_View):
     """What `Writer.reserve` gives: inside ``with`` a writable memoryview, sent at the end."""
 
     def __init__(self, writer: Writer, length: int, timeout_ns: int) -> None:
         self._writer = writer
         self._length = length
         self._timeout_ns = timeout_ns
-        self._native: Any = None
-        self._view: memoryview | None = None
+        self._said: list[int] = []
 
     def __enter__(self) -> memoryview:
-        pointer = self._writer._pointer
-        native = ffi.new("shm_view *")
-        limit = _native.deadline(max(self._timeout_ns, _native.SLICE_NS) if self._timeout_ns >= 0 else -1)
-        self._native = native
-        status = lib.shm_channel_reserve(pointer, self._length, limit, native)
-        if status != lib.SHM_OK:
-            raise self._writer._exception(status, "reserve", self._timeout_ns)
-        if not lib.shm_channel_alive(pointer):
-            self.drop()
-            raise self._writer._exception(lib.SHM_CLOSED, "reserve", self._timeout_ns)
-        # The buffer keeps the handle, and so the mapping, as long as anything looks into it.
-        address = ffi.gc(native.data, _keep(self._writer._pointers[-1], self._writer._space._attachment))
-        self._view = memoryview(ffi.buffer(address, self._length)) if self._length else memoryview(bytearray())
-        return self._view
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is not None:
-            self.drop()
-            return
+        writer, length, self._said = self._writer, self._length, []
+        pointer = self._pointer = writer._pointer
+        attachment = writer._space._attachment
+        self._made = made = attachment.lend(_abort, pointer, self._said, writer._made[-1])
         try:
-            self.finish()
-            self._wait_and_commit()
+            status = _native.patiently(
+                lambda limit: lib.shm_channel_reserve(pointer, length, limit, made.room),
+                self._timeout_ns if self._timeout_ns < 0 else max(self._timeout_ns, _native.SLICE_NS),
+            )
+            if status == lib.SHM_OK and not lib.shm_channel_alive(pointer):
+                status = lib.SHM_CLOSED
+            if status != lib.SHM_OK:
+                raise writer._exception(status, "reserve", self._timeout_ns)
+            memory = made.hold(made.room.data) if length else ffi.from_buffer(b"")
+            return self._lend(memory, length, readonly=False)
         except BaseException:
             self.drop()
             raise
 
-    def finish(self) -> None:
-        """Take the view away from the user: what is in it now is the message."""
-        _release(self._view)
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self.end(kind)
+            if kind is None:
+                self._wait_and_commit()
+        finally:
+            self.drop()
 
     def commit(self) -> None:
-        """Send it if there is room at once; raises `Full` and `Closed`."""
-        status = self._commit(0)
+        """Send it if there is room at once; raises `Full` and `Closed`, and `Timeout` when that cannot be told yet."""
+        status = self._commit(_now())
         if status != lib.SHM_OK:
             raise self._writer._exception(status, "reserve", 0)
 
-    def drop(self) -> None:
-        """Give the memory back unsent."""
-        native, self._native = self._native, None
-        if native is not None and native.block:
-            lib.shm_channel_abort(self._writer._pointers[-1], native)
-
     def _commit(self, deadline: int) -> int:
-        status = int(lib.shm_channel_commit(self._writer._pointers[-1], self._native, deadline))
-        if status == lib.SHM_OK:
-            self._native = None
-        return status
+        assert self._made is not None
+        # What the call says is in the list at the same instant: it tells whose the memory is.
+        self._said[:] = map(lib.shm_channel_commit, (self._pointer,), (self._made.room,), (deadline,))
+        return self._said[0]
 
     def _wait_and_commit(self) -> None:
-        limit = _native.deadline(self._timeout_ns)
-        waits = self._writer._channel._overflow != "error"
-        while True:
-            status = self._commit(0 if self._timeout_ns == 0 else _deadline(limit))
-            if status == lib.SHM_OK:
-                return
-            late = int(lib.shm_monotonic_ns()) >= limit
-            if status in (lib.SHM_BUSY, lib.SHM_INTERRUPTED):
-                continue
-            if status not in (lib.SHM_FULL, lib.SHM_TIMEOUT) or late or not waits:
-                raise self._writer._exception(status, "reserve", self._timeout_ns)
+        none = lib.SHM_BUSY if self._writer._overflows_with_error() else lib.SHM_FULL
+        status = _try_or_wait(self._commit, self._timeout_ns, none)
+        if status != lib.SHM_OK:
+            raise self._writer._exception(status, "reserve", self._timeout_ns)
 
 
-class IncomingView:
+class IncomingView(_View):
     """What `Reader.recv_view` gives: inside ``with`` a read-only memoryview of one message."""
 
     def __init__(self, reader: Reader, timeout_ns: int) -> None:
         self._reader = reader
         self._timeout_ns = timeout_ns
-        self._view: memoryview | None = None
-        self._pinned: Any = None
 
     def __enter__(self) -> memoryview:
-        reader = self._reader
-        if reader._rest is not None or reader._kept:
-            self._view = memoryview(reader._next_bytes())
-            return self._view
-        limit = _native.deadline(self._timeout_ns)
-        native = ffi.new("shm_view *")
-        while True:
-            pointer = reader._pointer
-            deadline = 0 if self._timeout_ns == 0 else _deadline(limit)
-            status = lib.shm_channel_recv_view(pointer, native, deadline)
-            if status == lib.SHM_OK and native.block:
-                self._view = self._pin(pointer, native)
-                return self._view
-            if status == lib.SHM_OK:  # short, or no pin left: a copy does
-                left = -1 if self._timeout_ns < 0 else max(0, limit - int(lib.shm_monotonic_ns()))
-                self._view = memoryview(reader._recv_stored(None if left < 0 else left / 1e9))
-                return self._view
-            if status in (lib.SHM_INTERRUPTED, lib.SHM_BUSY, lib.SHM_FORKED):
-                continue
-            if status in (lib.SHM_EMPTY, lib.SHM_TIMEOUT) and int(lib.shm_monotonic_ns()) < limit:
-                continue
-            raise reader._exception(status, "recv_view", self._timeout_ns)
+        return self.enter()
 
-    def _pin(self, pointer: Any, native: Any) -> memoryview:
-        # Unpinned when the last thing that looks into it is gone; at the exit at the latest if nothing does.
-        self._pinned = ffi.gc(native.data, _unpin(pointer, native, self._reader._space._attachment))
-        return memoryview(ffi.buffer(self._pinned, native.length_bytes)).toreadonly()
+    def enter(self, *, brief: bool = False) -> memoryview:
+        """Take a message; `brief`: without waiting, not even for a lock."""
+        reader, got = self._reader, list[bytes]()
+        pointer, limit = reader._pointer, _native.deadline(self._timeout_ns)
+        try:
+            if reader._rest is None and not reader._kept:
+                view = self._pin(pointer, brief)
+                if view is not None:
+                    return view
+            left = max(int(brief), limit - _now())
+            reader._take_stored(got, None if self._timeout_ns < 0 else left / 1e9)
+            return self._lend(ffi.from_buffer(got[0]), len(got[0]), readonly=True)
+        except BaseException:
+            if self._made is not None and self._made.room.block:
+                native = self._made.room
+                reader._put_back([bytes(ffi.buffer(native.data, native.length_bytes))], native.codec)
+            reader._put_back(got)
+            self.drop()
+            raise
+
+    def _pin(self, pointer: Any, brief: bool) -> memoryview | None:
+        """Lend the next message where it lies; None if it is short, or no pin is left: then a copy does."""
+        reader = self._reader
+        self._made = made = reader._space._attachment.lend(_unpin, pointer, reader._made[-1])
+
+        def attempt(deadline: int) -> int:
+            return int(lib.shm_channel_recv_view(pointer, made.room, deadline))
+
+        status = attempt(_now()) if brief else _try_or_wait(attempt, self._timeout_ns, lib.SHM_EMPTY)
+        if status != lib.SHM_OK:
+            raise reader._exception(status, "recv_view", self._timeout_ns)
+        if made.room.block:
+            return self._lend(made.hold(made.room.data), made.room.length_bytes, readonly=True)
+        self.drop()
+        return None
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        view, self._view = self._view, None
-        pinned, self._pinned = self._pinned, None
         try:
-            _release(view)
-        except BufferError:
-            if kind is None:
-                raise
-            return
-        if pinned is not None:
-            ffi.release(pinned)
+            self.end(kind)
+        finally:
+            self.drop()
 
 
-def _keep(*objects: Any) -> Any:
-    def nothing(_: Any, kept: tuple[Any, ...] = objects) -> None:
-        """Hold on to the objects until the pointer is gone."""
-
-    return nothing
+def _now() -> int:
+    return int(lib.shm_monotonic_ns())
 
 
-def _unpin(pointer: Any, native: Any, attachment: Any) -> Any:
-    def unpin(_: Any, kept: Any = attachment) -> None:
+def _try_or_wait(call: Callable[[int], int], timeout_ns: int, none: int) -> int:
+    """Have ``call(deadline)`` wait; with timeout 0 only for locks, which are held for a moment."""
+    if timeout_ns:
+        return _native.patiently(call, timeout_ns, none)
+    return _native.patiently(lambda _: call(_now()), _PATIENCE_NS)
+
+
+def _abort(native: Any, pointer: Any, said: list[int], _: Any) -> None:
+    if native.block and lib.SHM_OK not in said:
+        lib.shm_channel_abort(pointer, native)
+
+
+def _unpin(native: Any, pointer: Any, _: Any) -> None:
+    if native.block:
         lib.shm_channel_unpin(pointer, native)
-
-    return unpin

@@ -6,12 +6,20 @@ working, and the space is sound.
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
+import threading
+from functools import partial
+
 import pytest
 
 import shmspace
+from tests.helpers.held_words import held_words
 from tests.helpers.peer import Peer
+from tests.helpers.peer_puppet import Puppet
 from tests.helpers.peer_seed import seeded
-from tests.helpers.peer_wait import until
+from tests.helpers.peer_wait import Call, until, until_asleep
 from tests.helpers.scenario_interrupt import (
     RECEIVING,
     SENDING,
@@ -127,3 +135,33 @@ def test_interrupts_at_any_instant_lose_and_double_no_message(space: shmspace.Sp
                 until(lambda: channel.stat().waiting == 0, "the messages to be taken")
         channel.shutdown()
         assert peer.said() == list(range(count))
+
+
+def have_come(seen: list[int], count: int) -> bool:
+    return len(seen) == count
+
+
+def test_a_signal_whose_handler_raises_nothing_ends_no_reservation(space: shmspace.Space) -> None:
+    """Also while it waits for memory that another process is about to take."""
+    seen: list[int] = []
+    main = threading.get_ident()
+
+    def hit(held: contextlib.ExitStack) -> None:
+        for _ in range(3):
+            until_asleep(os.getpid(), os.getpid())
+            before = len(seen)
+            signal.pthread_kill(main, signal.SIGUSR1)
+            until(partial(have_come, seen, before + 1), "the handler")
+        held.close()
+
+    with Puppet(space.name) as far, space.channel("c").writer() as writer, contextlib.ExitStack() as held:
+        before = signal.signal(signal.SIGUSR1, lambda number, _: seen.append(number))
+        try:
+            held.enter_context(held_words(space, far, "shm_class lock", "shm_pool lock"))
+            call = Call(hit, held)
+            with writer.reserve(5000) as view:
+                view[:] = bytes(5000)
+            call.result()
+        finally:
+            signal.signal(signal.SIGUSR1, before)
+    assert len(seen) == 3

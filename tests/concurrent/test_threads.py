@@ -6,7 +6,12 @@ handle closed by one thread ends the calls of all others and nothing else.
 
 from __future__ import annotations
 
+import gc
+import sys
 import threading
+import weakref
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +20,7 @@ import pytest
 import shmspace
 from tests.helpers.peer import Peer
 from tests.helpers.peer_seed import seeded
-from tests.helpers.peer_wait import Call, blocked
+from tests.helpers.peer_wait import Call, blocked, until
 from tests.helpers.scenario_lock import add_up, count_up
 from tests.helpers.scenario_traffic import in_order, options_for
 
@@ -158,3 +163,82 @@ def test_opening_and_closing_by_many_threads_leaves_one_sound_member(space_name:
         assert space.stat().members == 1
         assert space.channel("c").stat().writers == 0
         assert space.check() == []
+
+
+@pytest.mark.parametrize("made", ["channel", "reader", "writer"])
+def test_what_is_opened_while_another_thread_closes_is_closed_too(
+    space: shmspace.Space, monkeypatch: pytest.MonkeyPatch, made: str
+) -> None:
+    """The close falls behind the opening and before the parent knows of it."""
+    mine = shmspace.open(space.name)
+    channel = mine.channel("c")
+    bind = shmspace.Channel._bind_port
+    opened: list[Any] = []
+
+    def bind_and_close(self: shmspace.Channel, port: Any, *rest: Any) -> None:
+        bind(self, port, *rest)
+        opened.append(port)
+        Call(mine.close).result()
+
+    monkeypatch.setattr(shmspace.Channel, "_bind_port", bind_and_close)
+    with pytest.raises(shmspace.Closed):
+        mine.channel("other") if made == "channel" else getattr(channel, made)()
+    assert [port.closed for port in opened] == [True]
+    stat = space.channel("c").stat()
+    assert (stat.readers, stat.writers) == (0, 0)
+
+
+@pytest.fixture
+def _hasty() -> Iterator[None]:
+    """Let threads take turns as often as they can."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval)
+
+
+def some_are_open(space: shmspace.Space) -> bool:
+    return len(space._handles) > 100
+
+
+@pytest.mark.usefixtures("_hasty")
+def test_closing_while_other_threads_open_is_told_to_them_and_to_nobody_else(space: shmspace.Space) -> None:
+    def open_many(mine: shmspace.Space, channel: shmspace.Channel) -> None:
+        kept = []
+        while True:
+            kept += [mine.channel("c"), channel.reader()]
+
+    for _ in range(10):
+        mine = shmspace.open(space.name)
+        calls = [Call(open_many, mine, mine.channel("c")) for _ in range(3)]
+        until(partial(some_are_open, mine), "some handles")
+        mine.close()
+        for call in calls:
+            with pytest.raises(shmspace.Closed):
+                call.result()
+    assert space.channel("c").stat().readers == 0
+
+
+def native_of(space: shmspace.Space, made: str) -> Any:
+    """What holds the native side of something that is gone otherwise."""
+    if made == "lock":
+        lock = space.lock("l")
+        lock.__enter__()
+        return lock._lock
+    channel = space.channel("c")
+    return (channel if made == "channel" else getattr(channel, made)())._made[-1]
+
+
+@pytest.mark.parametrize("made", ["channel", "reader", "writer", "lock"])
+def test_whatever_was_made_in_a_space_keeps_its_mapping(space_name: str, made: str) -> None:
+    """In whatever order the last references to them go: what frees it looks into the space."""
+    space = shmspace.open(space_name, size="1M")
+    native = native_of(space, made)
+    mapping = weakref.ref(space._attachment.pointer)
+    space.close()
+    del space
+    gc.collect()
+    assert mapping() is not None
+    del native
+    gc.collect()
+    assert mapping() is None

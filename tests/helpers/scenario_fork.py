@@ -7,6 +7,7 @@ import os
 import pickle
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable
 from functools import partial
@@ -14,6 +15,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 import shmspace
+from shmspace.handle import attaching
 from tests.helpers.peer_wait import Call, blocked, until
 from tests.helpers.scenario_channel import start_with_handles
 
@@ -255,18 +257,40 @@ def killed_children_harm_nobody(space: shmspace.Space) -> None:
     assert space.check() == []
 
 
+async def exchange(channel: shmspace.Channel, value: str) -> Any:
+    waiting = asyncio.ensure_future(channel.aio.recv())
+    await asyncio.sleep(0)
+    await channel.aio.send(value)
+    return await waiting
+
+
 def asyncio_works_in_the_child(space: shmspace.Space) -> None:
     channel = space.channel("c")
+    assert asyncio.run(exchange(channel, "parent")) == "parent"
+    assert in_child(lambda: asyncio.run(exchange(channel, "child"))) == "child"
+    assert asyncio.run(exchange(channel, "parent again")) == "parent again"
 
-    async def exchange(value: str) -> Any:
-        waiting = asyncio.ensure_future(channel.aio.recv())
-        await asyncio.sleep(0)
-        await channel.aio.send(value)
-        return await waiting
 
-    assert asyncio.run(exchange("parent")) == "parent"
-    assert in_child(lambda: asyncio.run(exchange("child"))) == "child"
-    assert asyncio.run(exchange("parent again")) == "parent again"
+def a_child_needs_no_lock_that_a_thread_of_the_parent_had(space: shmspace.Space) -> None:
+    channel = space.channel("c")
+    asyncio.run(exchange(channel, "parent"))
+    bell = space._attachment.ring_bells()
+    held, let_go = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with attaching(), bell._lock:
+            held.set()
+            let_go.wait()
+
+    def work() -> Any:
+        signal.alarm(30)
+        return asyncio.run(exchange(channel, "child"))
+
+    holder = Call(hold)
+    held.wait()
+    assert in_child(work) == "child"
+    let_go.set()
+    holder.result()
 
 
 SCENARIOS: dict[str, Callable[[shmspace.Space], None]] = {
@@ -287,6 +311,7 @@ SCENARIOS: dict[str, Callable[[shmspace.Space], None]] = {
         grandchildren_work_too,
         killed_children_harm_nobody,
         asyncio_works_in_the_child,
+        a_child_needs_no_lock_that_a_thread_of_the_parent_had,
     )
 }
 

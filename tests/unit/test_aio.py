@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Coroutine
+import time
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
 
 import shmspace
+from tests.helpers.held_words import held_words
 from tests.helpers.peer_puppet import Puppet
 from tests.helpers.peer_seed import seeded
 from tests.helpers.peer_wait import Call
@@ -246,6 +248,53 @@ def test_asyncio_and_threads_can_share_a_channel(space: shmspace.Space) -> None:
         return got
 
     assert asyncio.run(main()) == list(range(200))
+
+
+def test_a_lock_that_somebody_keeps_is_waited_for_and_the_loop_goes_on(space: shmspace.Space) -> None:
+    """And no attempt holds the loop up as long as a call without asyncio waits for a lock."""
+    channel = space.channel("c")
+    reader, writer = channel.reader(), channel.writer()
+
+    async def longest_pause() -> float:
+        pauses, last = [], time.monotonic()
+        for _ in range(20):
+            await asyncio.sleep(0.005)
+            pauses.append(time.monotonic() - last)
+            last = time.monotonic()
+        return max(pauses)
+
+    async def recv_view() -> bytes:
+        async with reader.aio.recv_view() as view:
+            return bytes(view)
+
+    async def reserve() -> None:
+        async with writer.aio.reserve(3) as view:
+            view[:] = b"abc"
+
+    async def main(far: Puppet, call: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+        with held_words(space, far, "shm_ring _lock"):
+            waiting = asyncio.ensure_future(call())
+            while await longest_pause() > 0.045:
+                pass  # another process was in the way
+            assert not waiting.done()
+        return await waiting
+
+    with Puppet(space.name) as far:
+        for receive in (reader.aio.recv, recv_view, reader.aio.read):
+            writer.send(b"x")
+            assert asyncio.run(main(far, receive)) == b"x"
+        for put in (lambda: writer.aio.send(b"abc"), reserve):
+            asyncio.run(main(far, put))
+            assert reader.recv(timeout=0) == b"abc"
+
+
+@pytest.mark.parametrize("timeout", [0, 0.01])
+def test_a_lock_that_somebody_keeps_for_too_long_is_a_timeout(space: shmspace.Space, timeout: float) -> None:
+    channel = space.channel("c")
+    channel.send("x")
+    with Puppet(space.name) as far, held_words(space, far, "shm_ring _lock"), pytest.raises(shmspace.Timeout):
+        asyncio.run(channel.aio.recv(timeout=timeout))
+    assert channel.recv(timeout=0) == "x"
 
 
 # Endings
