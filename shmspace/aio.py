@@ -299,7 +299,7 @@ class ReaderAio(_ReceiverAio):
 
     async def _next_stored(self) -> bytes:
         attempt = functools.partial(self._port._recv_stored, _BRIEF)
-        return bytes(await _until(self._port, "read", None, self._timeout_ns, attempt))
+        return bytes((await _until(self._port, "read", None, self._timeout_ns, attempt))[1])
 
     def __aiter__(self) -> ReaderAio:
         return self

@@ -18,7 +18,7 @@ from typing import Any
 
 from . import _native, bell
 from ._native import ffi, lib
-from .errors import Closed, Holder
+from .errors import Closed, Holder, NotASpace
 
 __all__ = ["Attachment", "attach"]
 
@@ -173,8 +173,14 @@ def attach(
     """Open a region, or join in the attachment that this process has; 0 for `size` and `members` adopts what is."""
     flags = _STRANGER | (_CREATE if create else 0) | (_READONLY if readonly else 0) | (_MODE_GIVEN if mode_given else 0)
     result = ffi.new("shm_space **")
-    limit = _native.deadline(timeout_ns if timeout_ns < 0 else max(timeout_ns, _PATIENCE_NS))
-    _native.check(lib.shm_space_open(os.fsencode(directory), name.encode(), size, members, mode, flags, limit, result))
+    place = os.fsencode(directory), name.encode()
+    status = _native.patiently(
+        lambda limit: int(lib.shm_space_open(*place, size, members, mode, flags, limit, result)),
+        timeout_ns if timeout_ns < 0 else max(timeout_ns, _PATIENCE_NS),
+    )
+    if status == lib.SHM_BUSY:
+        raise NotASpace(_native.text(lib.shm_error_text()))
+    _native.check(status)
     pointer = ffi.gc(result[0], lib.shm_space_free)
     facts = ffi.new("shm_space_facts *")
     lib.shm_space_stat(pointer, facts)

@@ -6,7 +6,6 @@ The calls that users make in a loop (send, recv and their many-at-a-time forms) 
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -160,7 +159,6 @@ class Reader(_Receiver):
         self._channel = channel
         self._codec = channel._codec
         self._timeout_ns = timeout_ns
-        self._undecoded: tuple[Any, bytes] = None, b""  # a value put back into _rest, and how it was stored
         self._open_first(channel, channel._children)
 
     def _open_native(self) -> None:
@@ -187,13 +185,14 @@ class Reader(_Receiver):
         most = -1 if n is None else n
         if most == 0:
             return b""
-        got: list[bytes] = []
+        got: list[tuple[int | None, bytes]] = []
         try:
-            while not got or not got[0]:
+            while not got or not got[0][1]:
                 self._take_stored(got, None)
-            head, tail = got[0][:most], got[0][most:]
+            data = got[0][1]
+            head, tail = data[:most], data[most:]
             if most < 0 or not tail:
-                return got[0]
+                return data
             self._rest = tail
             return head
         except EndOfStream:
@@ -209,26 +208,26 @@ class Reader(_Receiver):
         target[: len(data)] = data
         return len(data)
 
-    def _take_stored(self, got: list[bytes], timeout: float | None) -> None:
-        """Put the stored bytes of the next message into the list, at the instant at which they are taken."""
+    def _take_stored(self, got: list[tuple[int | None, bytes]], timeout: float | None) -> None:
+        """Put the codec's number and the stored bytes of the next message into the list, as soon as they are taken.
+
+        The number is None for the rest of a message that was read in part.
+        """
         rest = self._rest
         if rest is None:
             got[:] = map(self._recv_stored, (timeout,))
             return
         self._look_there()
-        got[:] = [self._undecoded[1] if rest is self._undecoded[0] else rest]
+        got[:] = [(None, rest)]
         self._rest = None
 
-    def _put_back(self, got: list[bytes], codec: int = 0) -> None:
-        """Keep what an interrupted call has taken: the next one gets it, `recv` what the codec makes of it."""
-        if not got or self._rest is not None:
-            return
-        rest: Any = None
-        if codec:
-            with contextlib.suppress(CodecError):
-                rest = self._codec.decode(codec, got[0])
-        self._undecoded = rest, got[0]
-        self._rest = got[0] if rest is None else rest
+    def _put_back(self, got: list[tuple[int | None, bytes]]) -> None:
+        """Keep what an interrupted call has taken: the next one gets it."""
+        for number, data in got:
+            if number is None:
+                self._rest = data
+            else:
+                self._keep(number, data)
 
     def recv_view(self, timeout: float | None = None) -> IncomingView:
         """Give a context manager with a read-only view of the next message, without a copy where that pays.

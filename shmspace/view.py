@@ -131,7 +131,7 @@ class IncomingView(_View):
 
     def enter(self, *, brief: bool = False) -> memoryview:
         """Take a message; `brief`: without waiting, not even for a lock."""
-        reader, got = self._reader, list[bytes]()
+        reader, got = self._reader, list[tuple[int | None, bytes]]()
         pointer, limit = reader._pointer, _native.deadline(self._timeout_ns)
         try:
             if reader._rest is None and not reader._kept:
@@ -140,11 +140,11 @@ class IncomingView(_View):
                     return view
             left = max(int(brief), limit - _now())
             reader._take_stored(got, None if self._timeout_ns < 0 else left / 1e9)
-            return self._lend(ffi.from_buffer(got[0]), len(got[0]), readonly=True)
+            return self._lend(ffi.from_buffer(got[0][1]), len(got[0][1]), readonly=True)
         except BaseException:
             if self._made is not None and self._made.room.block:
                 native = self._made.room
-                reader._put_back([bytes(ffi.buffer(native.data, native.length_bytes))], native.codec)
+                reader._put_back([(native.codec, bytes(ffi.buffer(native.data, native.length_bytes)))])
             reader._put_back(got)
             self.drop()
             raise

@@ -50,13 +50,17 @@ static void lock_all_spaces(void) {
 
 static void unlock_all_spaces(void) { shm_store_release(&all_spaces_lock, 0); }
 
+static void close_member_fd(struct shm__space *space) {
+  int fd = space->member_fd;
+  space->member_fd = -1; /* first: a fork in between must not make the child close what is somebody else's by then */
+  shm__file_close(fd);
+}
+
 static void after_fork_in_child(void) {
   shm_store_release(&all_spaces_lock, 0);
   shm__fork_epoch++;
   for (struct shm__space *space = all_spaces; space; space = space->next) {
-    int fd = space->member_fd;
-    space->member_fd = -1;
-    shm__file_close(fd); /* the lock is the parent's: it must not outlive him in us */
+    close_member_fd(space); /* the lock is the parent's: it must not outlive him in us */
     space->token = 0;
     space->busy = 0;
     space->deferred = 0;
@@ -196,8 +200,7 @@ static int join(struct shm__space *space) {
   if (error) return shm__fail_os(SHM_OS, error, "cannot open %s a second time", space->path);
   int status = shm__member_claim(space);
   if (status != SHM_OK) {
-    shm__file_close(space->member_fd);
-    space->member_fd = -1;
+    close_member_fd(space);
     return status;
   }
   space->epoch = shm__fork_epoch;
@@ -307,7 +310,7 @@ int shm__attach(const char *directory, const char *name, const struct shm__wish 
       shm__nap_ns(1000000); /* not ready: another program is writing it in place */
     }
     if (shm__monotonic_ns() >= wish->deadline_ns) {
-      return shm__fail(SHM_NOT_A_SPACE, "%s was still being made when the timeout expired", path);
+      return shm__fail(SHM_BUSY, "%s was still being made when the timeout expired", path);
     }
   }
 }
@@ -329,8 +332,7 @@ void shm__detach(struct shm__space *space) {
   u64 deadline_ns = shm__monotonic_ns() + LEAVE_PATIENCE_NS;
   while (shm__reap(space, space->token) == SHM_INTERRUPTED && shm__monotonic_ns() < deadline_ns) continue;
   shm__member_leave(space);
-  shm__file_close(space->member_fd);
-  space->member_fd = -1;
+  close_member_fd(space);
 }
 
 void shm__unattach(struct shm__space *space) {

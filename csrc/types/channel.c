@@ -367,7 +367,7 @@ static int view_all(struct shm__channel *channel, struct shm__message *message, 
       shm_add(&channel->port->received, 1);
     } else {
       channel->port->pins[pin] = 0;
-      status = payload ? SHM_BUSY : SHM_OK;
+      status = payload ? SHM_EMPTY : SHM_OK; /* another thread of this reader was quicker */
     }
   }
   shm__unlock(&ring->shared->producer_lock); /* SYNC wake */
@@ -382,7 +382,7 @@ int shm__channel_recv_view(struct shm__channel *channel, struct shm__message *me
     if (status == SHM_OK) {
       status = channel->ring.delivery == SHM_DELIVERY_ONE ? view_one(channel, message, view, deadline_ns)
                                                           : view_all(channel, message, view, deadline_ns);
-      if (status != SHM_EMPTY && status != SHM_BUSY) return status;
+      if (status != SHM_EMPTY) return status;
       continue;
     }
     if (status == SHM_EMPTY) status = still_empty(channel, deadline_ns);

@@ -193,6 +193,7 @@ static void port_dealloc(PyObject *object) {
 static PyMethodDef port_methods[] = {
     {"_bind", port_bind, METH_VARARGS, NULL},
     {"_mark_closing", port_mark_closing, METH_NOARGS, NULL},
+    {"_keep", port_keep, METH_VARARGS, NULL},
     {"_recv", CALL(port_recv), FAST, NULL},
     {"_recv_stored", CALL(port_recv_stored), METH_FASTCALL, NULL},
     {"_recv_many", CALL(port_recv_many), FAST, NULL},

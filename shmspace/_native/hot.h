@@ -51,6 +51,7 @@ int hot_arguments(PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames, co
                   PyObject **slots);
 
 PyObject *port_recv(PyObject *object, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
+PyObject *port_keep(PyObject *object, PyObject *args);
 PyObject *port_recv_stored(PyObject *object, PyObject *const *args, Py_ssize_t nargs);
 PyObject *port_recv_many(PyObject *object, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
 PyObject *port_send(PyObject *object, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);

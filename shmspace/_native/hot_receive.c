@@ -25,13 +25,24 @@ static PyObject *decoded(Port *self, uint32_t codec, PyObject *data) {
   return value;
 }
 
-/* Keep a message for the next call: a signal handler raised after it was taken. The exception stays set. */
+/* Keep a message for the next call, before all others: a signal handler raised after it was taken. The exception stays. */
 static void keep(Port *self, uint32_t codec, PyObject *data) {
   PyObject *type, *value, *trace;
   PyErr_Fetch(&type, &value, &trace);
   if (!self->kept) self->kept = PyList_New(0);
-  if (self->kept) hot_append(self->kept, Py_BuildValue("kO", (unsigned long)codec, data));
+  PyObject *pair = self->kept ? Py_BuildValue("kO", (unsigned long)codec, data) : NULL;
+  if (pair) PyList_Insert(self->kept, 0, pair);
+  Py_XDECREF(pair);
   PyErr_Restore(type, value, trace);
+}
+
+/* _keep(number, data): what an interrupted call has taken. */
+PyObject *port_keep(PyObject *object, PyObject *args) {
+  unsigned long codec;
+  PyObject *data;
+  if (!PyArg_ParseTuple(args, "kS", &codec, &data)) return NULL;
+  keep((Port *)object, (uint32_t)codec, data);
+  Py_RETURN_NONE;
 }
 
 /* The oldest message kept, a new reference in *data; 0 if there is none. */
@@ -99,7 +110,7 @@ static int is_there(Port *self) {
   return done != NULL;
 }
 
-/* recv and read: the value of the next message, or its stored bytes. */
+/* recv and read: the value of the next message, or (number, stored bytes). */
 static PyObject *receive(Port *self, PyObject *timeout, const char *what, int stored) {
   PyObject *data;
   uint32_t codec;
@@ -116,10 +127,14 @@ static PyObject *receive(Port *self, PyObject *timeout, const char *what, int st
     int status = take_kept(self, &data, &codec) ? SHM_OK : take(self, timeout_ns, &data, &codec);
     if (status == SHM_OK) {
       if (!stored) return delivered(self, codec, data);
-      if (PyErr_CheckSignals() == 0) return data;
-      keep(self, codec, data);
+      PyObject *pair = Py_BuildValue("kO", (unsigned long)codec, data);
+      if (!pair || PyErr_CheckSignals() != 0) {
+        keep(self, codec, data);
+        Py_XDECREF(pair);
+        pair = NULL;
+      }
       Py_DECREF(data);
-      return NULL;
+      return pair;
     }
     if (status == RAISED || hot_fail(self, status, what, timeout_ns) != 0) return NULL;
   }
@@ -142,7 +157,7 @@ PyObject *port_recv(PyObject *object, PyObject *const *args, Py_ssize_t nargs, P
   return value;
 }
 
-/* _recv_stored(timeout): for read(), whatever the codec. */
+/* _recv_stored(timeout): (number, bytes), for read(), whatever the codec. */
 PyObject *port_recv_stored(PyObject *object, PyObject *const *args, Py_ssize_t nargs) {
   return receive((Port *)object, nargs ? args[0] : NULL, "read", 1);
 }
