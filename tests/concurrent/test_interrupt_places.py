@@ -84,6 +84,23 @@ def test_what_an_interrupted_read_has_taken_is_read_by_the_next_one(space: shmsp
     assert at_every_place(read, afterwards) > 5
 
 
+def test_what_an_interrupted_read_has_taken_is_decoded_by_the_next_recv(space: shmspace.Space) -> None:
+    channel = space.channel("c")
+    reader = channel.reader()
+    got: list[Any] = []
+
+    def read() -> None:
+        got.append(reader.read())
+
+    def afterwards() -> None:
+        assert (got or [reader.recv(timeout=0)]) in (["text"], [b"\xa4text"])
+        got.clear()
+        channel.send("text")
+
+    channel.send("text")
+    assert at_every_place(read, afterwards) > 5
+
+
 @pytest.mark.parametrize("role", ["reader", "writer"])
 def test_no_port_stays_open(space: shmspace.Space, role: str) -> None:
     channel = space.channel("c")
