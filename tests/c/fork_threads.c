@@ -67,9 +67,9 @@ int main(int argc, char **argv) {
   for (u32 i = 0; i < THREADS; i++) before[i] = shm_load_acquire(&round_trips[i]);
   for (u32 i = 0; i < THREADS; i++) await(&round_trips[i], before[i] + 2);
   shm_store_release(&over, 1);
+  for (u32 i = 0; i < THREADS; i++) pthread_join(threads[i], NULL); /* all of them: any may have any name */
   for (u32 i = 0; i < THREADS; i++) {
     char name[8];
-    pthread_join(threads[i], NULL);
     snprintf(name, sizeof name, "t%u", i);
     delete_channel(space, name);
   }
