@@ -148,6 +148,9 @@ static int fill(struct shm__channel *channel, const struct shm__message *message
   while (*done < count) {
     u64 room = shm__ring_room(ring);
     if (room == 0) {
+      if (ring->delivery == SHM_DELIVERY_ONE && (int64_t)(ring->shared->tail - ring->shared->seen_head) < 0) {
+        return shm__fail(SHM_CORRUPTED, "head is at message %llu, beyond the last one", (unsigned long long)ring->shared->seen_head);
+      }
       if (ring->overflow != SHM_OVERFLOW_OLDEST) return SHM_FULL;
       int status = shm__ring_drop_oldest(ring, deadline_ns);
       if (status != SHM_OK) return status;
@@ -310,7 +313,8 @@ static int take_some(struct shm__channel *channel, struct shm__message *messages
   if (status != SHM_OK) return status;
   while (*done < count) {
     struct shm_slot *slot = &ring->slots[ring->shared->head & ring->mask];
-    if (shm_load_acquire(&slot->seq) == ring->shared->head + 1 && slot->block) status = SHM_SHORT; /* one by one */
+    if (shm_load_acquire(&slot->seq) != ring->shared->head + 1) status = SHM_EMPTY;
+    else if (slot->block) status = SHM_SHORT; /* one by one */
     else status = shm__ring_take(ring, SHM_INLINE_BYTES, &messages[*done]);
     if (status != SHM_OK) break;
     ++*done;
@@ -337,8 +341,8 @@ static int view_one(struct shm__channel *channel, struct shm__message *message, 
   int status = shm__ring_lock_consumers(ring, deadline_ns);
   if (status != SHM_OK) return status;
   struct shm_slot *slot = &ring->slots[ring->shared->head & ring->mask];
-  int inline_one = shm_load_acquire(&slot->seq) == ring->shared->head + 1 && slot->block == 0;
-  status = inline_one ? SHM_OK : shm__ring_take(ring, UINT64_MAX, message);
+  int ready = shm_load_acquire(&slot->seq) == ring->shared->head + 1, inline_one = ready && slot->block == 0;
+  status = !ready ? SHM_EMPTY : inline_one ? SHM_OK : shm__ring_take(ring, UINT64_MAX, message);
   shm__unlock(&ring->shared->consumer_lock); /* SYNC wake */
   if (status != SHM_OK || inline_one) return status;
   tell_writers(ring);
