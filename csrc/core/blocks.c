@@ -118,6 +118,16 @@ int shm__block_hold(struct shm__space *space, struct shm__ref ref, u32 id) {
                      shm__block_word(SHM_BLOCK_HELD, ref.gen, space->token));
 }
 
+int shm__block_give(struct shm__space *space, struct shm__ref ref, u32 id, u32 token) {
+  return change_word(space, ref, shm__block_word(SHM_BLOCK_LINKED, ref.gen, id),
+                     shm__block_word(SHM_BLOCK_HELD, ref.gen, token));
+}
+
+int shm__block_pass(struct shm__space *space, struct shm__ref ref, u32 from, u32 to) {
+  return change_word(space, ref, shm__block_word(SHM_BLOCK_HELD, ref.gen, from),
+                     shm__block_word(SHM_BLOCK_HELD, ref.gen, to));
+}
+
 void shm__block_relink(struct shm__space *space, struct shm__ref ref, u32 id) {
   struct shm_block *block = shm__block_header(space, ref.offset);
   if (!block) return;

@@ -24,6 +24,8 @@ int shm__block_held(struct shm__space *space, struct shm__ref ref);
 /* One compare-and-swap each; 1 if it was so. */
 int shm__block_link(struct shm__space *space, struct shm__ref ref, u32 id);  /* HELD(me) -> LINKED(id) */
 int shm__block_hold(struct shm__space *space, struct shm__ref ref, u32 id);  /* LINKED(id) -> HELD(me) */
+int shm__block_give(struct shm__space *space, struct shm__ref ref, u32 id, u32 token); /* LINKED(id) -> HELD(token) */
+int shm__block_pass(struct shm__space *space, struct shm__ref ref, u32 from, u32 to); /* HELD(from) -> HELD(to) */
 
 /* For repair: whoever holds it, a block of that generation that a published word refers to is the structure's. */
 void shm__block_relink(struct shm__space *space, struct shm__ref ref, u32 id);

@@ -19,6 +19,7 @@
 /* cffi: begin */
 typedef struct shm__space shm_space;
 typedef struct shm_channel shm_channel;
+typedef struct shm_queue shm_queue;
 typedef struct shm_lock shm_lock;
 
 /* SHM_OPEN_STRANGER: map it only; shm_space_attach_again then makes this process a member. */
@@ -86,6 +87,42 @@ typedef struct {
   uint32_t codec;
   uint8_t data[80];
 } shm_small;
+
+typedef struct {
+  uint64_t maxsize;
+  uint32_t max_deliveries;
+  char codec[32];
+} shm_queue_options;
+
+enum { SHM_GIVEN_MAXSIZE = 64, SHM_GIVEN_MAX_DELIVERIES = 128 };
+
+typedef struct {
+  uint64_t ready, leased, dead, size_bytes, waiting, unfinished;
+} shm_queue_facts;
+
+/* a call that may have to wait; zeroed at first. While block is not 0 it stands in line, across calls. */
+typedef struct {
+  uint64_t block;
+  uint32_t block_gen, pad;
+  void *waiter;
+} shm_wait;
+
+/* a value on its way out. data NULL: its bytes are in small. held: until it is finished with. */
+typedef struct {
+  uint64_t length_bytes;
+  const void *data;
+  uint32_t codec, deliveries, held, cells;
+  uint64_t segment, index;
+  void *cell;
+  uint8_t small[80];
+} shm_taken;
+
+typedef struct {
+  uint64_t since_ns;
+  uint32_t token, deliveries;
+} shm_lease_facts;
+
+enum { SHM_TAKE_LEASE = 1, SHM_WAIT_BELL = 2 };
 
 /* errors */
 const char *shm_error_text(void);
@@ -158,6 +195,34 @@ void shm_channel_unpin(shm_channel *reader, const shm_view *view);
 int shm_channel_look(shm_channel *reader);
 int shm_channel_look_room(shm_channel *writer);
 void shm_channel_arm(shm_channel *channel, int room);
+
+/* queues: lane 0 holds the values, lane 1 the dead letters */
+int shm_queue_open(shm_space *space, const char *name, uint32_t name_length, const shm_queue_options *options,
+                   uint32_t given, int create, uint64_t deadline_ns, shm_queue **queue);
+void shm_queue_mark_closing(shm_queue *queue);
+void shm_queue_close(shm_queue *queue);
+void shm_queue_free(shm_queue *queue);
+int shm_queue_alive(shm_queue *queue);
+int shm_queue_is_shut(shm_queue *queue);
+void shm_queue_get_options(shm_queue *queue, shm_queue_options *options);
+int shm_queue_stat(shm_queue *queue, uint32_t lane, shm_queue_facts *facts);
+uint64_t shm_queue_length(shm_queue *queue, uint32_t lane);
+uint64_t shm_queue_unfinished(shm_queue *queue, uint32_t lane);
+uint64_t shm_queue_leases(shm_queue *queue, uint32_t lane, shm_lease_facts *facts, uint64_t room);
+int shm_queue_put(shm_queue *queue, uint32_t lane, const void *data, uint64_t length_bytes, uint32_t codec, uint32_t flags,
+                  shm_wait *wait, uint64_t deadline_ns);
+int shm_queue_put_many(shm_queue *queue, uint32_t lane, const shm_piece *pieces, uint64_t count, uint32_t flags, shm_wait *wait,
+                       uint64_t deadline_ns, uint64_t *done);
+int shm_queue_take(shm_queue *queue, uint32_t lane, uint32_t flags, shm_wait *wait, uint64_t deadline_ns, shm_taken *taken);
+int shm_queue_take_more(shm_queue *queue, uint32_t lane, shm_small *values, uint64_t count, uint64_t *done);
+int shm_queue_leave(shm_queue *queue, uint32_t lane, uint32_t flags, shm_wait *wait, shm_taken *taken);
+void shm_queue_taken(shm_queue *queue, uint32_t lane, const shm_taken *taken);
+int shm_queue_ack(shm_queue *queue, uint32_t lane, const shm_taken *taken, uint64_t deadline_ns);
+void shm_queue_nack(shm_queue *queue, uint32_t lane, const shm_taken *taken);
+int shm_queue_task_done(shm_queue *queue, uint32_t lane, uint64_t deadline_ns);
+int shm_queue_join(shm_queue *queue, uint32_t lane, uint64_t deadline_ns);
+void shm_queue_arm_join(shm_queue *queue, uint32_t lane);
+int shm_queue_shutdown(shm_queue *queue, int immediate, uint64_t deadline_ns);
 /* cffi: end */
 
 #endif

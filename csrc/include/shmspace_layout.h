@@ -95,6 +95,21 @@ typedef uint64_t u64;
   C(SHM_STREAM_OPEN, 0, "stream state: has writers, or never had one")                                                 \
   C(SHM_STREAM_ENDED, 1, "stream state: the last writer has left")                                                     \
   C(SHM_STREAM_SHUT, 2, "stream state: shut down for good")                                                            \
+  C(SHM_VALUE_FREE, 0, "state of a cell's word (bits 30, 31): for the value with this index, to come")                 \
+  C(SHM_VALUE_READY, 1, "state: the value is there")                                                                   \
+  C(SHM_VALUE_HELD, 2, "state: a member (token) is taking it, or has a lease on it")                                   \
+  C(SHM_VALUE_RETURNED, 3, "state: given back; ready again as soon as the take side is locked")                        \
+  C(SHM_WAIT_WAITING, 0, "state of a waiter")                                                                          \
+  C(SHM_WAIT_GRANTED, 1, "state of a waiter: a value is held for it, or (to put) there is room to try for")            \
+  C(SHM_WAIT_SHOWN, 2, "state of a waiter: what it wanted to read is in it, or in the block that it pins")             \
+  C(SHM_WAIT_GONE, 3, "state of a waiter: its owner does not come back to it")                                         \
+  C(SHM_WAIT_CLOSED, 4, "state of a waiter: the structure was shut down")                                              \
+  C(SHM_WAITER_TAKE, 1, "kind of a waiter")                                                                            \
+  C(SHM_WAITER_READ, 2, "kind of a waiter")                                                                            \
+  C(SHM_WAITER_PUT, 3, "kind of a waiter: for room")                                                                   \
+  C(SHM_INTENT_NONE, 0, "lane.intent")                                                                                 \
+  C(SHM_INTENT_FINISH, 1, "lane.intent: count a value that is held as done with, and let go of it")                    \
+  C(SHM_INTENT_BURY, 2, "lane.intent: make a value that is ready a dead letter")                                       \
   C(SHM_PORT_READER, 1, "port role")                                                                                   \
   C(SHM_PORT_WRITER, 2, "port role")                                                                                   \
   C(SHM_PORT_PINS, 3, "port role: a reader that was closed while views of it are in use")                               \
@@ -269,6 +284,95 @@ typedef uint64_t u64;
   F(u64, received, 168, COUNTER, "all: messages that this reader took")                                                \
   A(u8, pad1, 80, 176, ZERO, "")
 
+/* ---- a cell: the place of a value in a segment -------------------------------------------------------------------- */
+#define SHM_CELL_TABLE(F, A)                                                                                           \
+  F(u64, word, 0, PUBLISH, "index << 32 | SHM_VALUE_* << 30 | token; the index that a free cell is for, or that its value has")\
+  F(u64, block, 8, SEQ(word), "payload offset of the block with the value; 0: it is inline")                           \
+  F(u32, block_gen, 16, SEQ(word), "generation of that block")                                                         \
+  F(u32, codec, 20, SEQ(word), "codec number of the value")                                                            \
+  F(u64, length_bytes, 24, SEQ(word), "bytes of the value")                                                            \
+  F(u64, since_ns, 32, SEQ(word), "when it was put; held: since when; for people")                                     \
+  F(u32, deliveries, 40, LOCK(take_lock), "leases on it so far")                                                       \
+  F(u32, leased, 44, LOCK(take_lock), "1: held by a lease, 0: by a call")                                              \
+  A(u8, data, 80, 48, SEQ(word), "the value when it is inline")
+
+/* ---- a segment: a ring of cells, part of a fifo; the cells follow it ---------------------------------------------- */
+#define SHM_SEGMENT_TABLE(F, A)                                                                                        \
+  F(u64, next, 0, PUBLISH, "the next segment (payload offset); 0: this is the last one")                               \
+  F(u64, base, 8, INIT, "index of the first value in it")                                                              \
+  F(u32, cells, 16, INIT, "how many, a power of two")                                                                  \
+  F(u32, pad0, 20, ZERO, "")                                                                                           \
+  F(u64, pad1, 24, ZERO, "")
+
+/* ---- the put side of a fifo --------------------------------------------------------------------------------------- */
+#define SHM_FIFO_IN_TABLE(F, A)                                                                                        \
+  F(u64, tail, 0, PUBLISH, "index of the next value; cell.word is the truth, this follows it")                         \
+  F(u64, last, 8, LOCK(put_lock), "the last segment; a hint: it may have one successor")                               \
+  F(u64, seen_taken, 16, LOCK(put_lock), "a lower bound of taken; a hint")
+
+/* ---- the take side of a fifo -------------------------------------------------------------------------------------- */
+#define SHM_FIFO_OUT_TABLE(F, A)                                                                                       \
+  F(u64, head, 0, LOCK(take_lock), "no value below this index is ready; a hint that can be rebuilt")                   \
+  F(u64, taken, 8, COUNTER, "values that are not ready any more; a hint that can be rebuilt; PUBLISH")                 \
+  F(u64, first, 16, LOCK(take_lock), "the oldest segment (payload offset)")                                            \
+  F(u64, current, 24, LOCK(take_lock), "the segment that head is in; a hint that can be rebuilt")                      \
+  F(u64, waiters, 32, LOCK(take_lock), "the first waiter (payload offset); PUBLISH")                                   \
+  F(u64, waiters_last, 40, LOCK(take_lock), "the last waiter; a hint that can be rebuilt")                             \
+  F(u32, returned, 48, COUNTER, "values given back without the lock so far")                                           \
+  F(u32, returned_seen, 52, LOCK(take_lock), "those that are ready again")                                             \
+  F(u64, top, 56, LOCK(take_lock), "above the index of every value that is held or given back")
+
+/* ---- a waiter: a blocked call, the payload of a block of its owner ------------------------------------------------ */
+#define SHM_WAITER_TABLE(F, A)                                                                                         \
+  F(u32, state, 0, OWNER, "SHM_WAIT_*; what its owner sleeps on")                                                      \
+  F(u32, kind, 4, INIT, "SHM_WAITER_*")                                                                                \
+  F(u64, next, 8, LOCK(take_lock), "the next one in the order they came")                                              \
+  F(u32, owner, 16, INIT, "token of the member that waits")                                                            \
+  F(u32, bell, 20, INIT, "1: ring the member's bell, 0: wake a sleeper")                                               \
+  F(u64, segment, 24, LOCK(take_lock), "segment of the value that is granted; PUBLISH by state")                       \
+  F(u64, index, 32, LOCK(take_lock), "index of that value")                                                            \
+  F(u64, block, 40, LOCK(take_lock), "shown: the block that is pinned; 0: the value is in data")                       \
+  F(u32, block_gen, 48, LOCK(take_lock), "generation of that block")                                                   \
+  F(u32, codec, 52, LOCK(take_lock), "shown: codec number")                                                            \
+  F(u64, length_bytes, 56, LOCK(take_lock), "shown: bytes of the value")                                               \
+  F(u64, since_ns, 64, INIT, "when it came")                                                                           \
+  F(u64, pad0, 72, ZERO, "")                                                                                           \
+  A(u8, data, 80, 80, LOCK(take_lock), "shown: the value when it is inline")
+
+/* ---- a queue: the payload of its main block; two lanes follow it, the values and the dead letters ----------------- */
+#define SHM_QUEUE_MAIN_TABLE(F, A)                                                                                          \
+  F(u32, life, 0, PUBLISH, "as in its directory entry")                                                                \
+  F(u32, id, 4, INIT, "structure id")                                                                                  \
+  F(u64, maxsize, 8, INIT, "values that may wait; 0: any number")                                                      \
+  F(u32, max_deliveries, 16, INIT, "leases on a value before it becomes a dead letter; 0: any number")                 \
+  F(u32, stream, 20, PUBLISH, "SHM_STREAM_OPEN or SHM_STREAM_SHUT")                                                    \
+  F(u32, discarding, 24, PUBLISH, "1: shut down at once, what comes back is discarded")                                \
+  F(u32, pad0, 28, ZERO, "")                                                                                           \
+  A(u8, codec, 32, 32, INIT, "name of the codec option, NUL-padded")                                                   \
+  A(u8, pad1, 64, 64, ZERO, "")
+
+/* ---- a lane of a queue -------------------------------------------------------------------------------------------- */
+#define SHM_LANE_TABLE(F, A)                                                                                           \
+  F(u32, put_lock, 0, OWNER, "serialises those who put")                                                               \
+  F(u32, pad0, 4, ZERO, "")                                                                                            \
+  A(u8, pad1, 32, 8, ZERO, "")                                                                                         \
+  A(u64, in, 3, 40, LOCK(put_lock), "a shm_fifo_in")                                                                   \
+  A(u8, pad2, 64, 64, ZERO, "")                                                                                        \
+  F(u32, take_lock, 128, OWNER, "serialises those who take, finish and give back")                                     \
+  F(u32, pad3, 132, ZERO, "")                                                                                          \
+  F(u64, finished, 136, LOCK(take_lock), "values that are done with: acknowledged, task_done, discarded, buried")      \
+  F(u32, intent, 144, LOCK(take_lock), "SHM_INTENT_*: what the holder is about to do with one value")                  \
+  F(u32, buried, 148, LOCK(put_lock), "of the dead letters: 1: one is being put, 2: it is published")                  \
+  F(u64, intent_segment, 152, LOCK(take_lock), "segment of that value")                                                \
+  F(u64, intent_index, 160, LOCK(take_lock), "index of that value")                                                    \
+  F(u64, intent_finished, 168, LOCK(take_lock), "finished before that")                                                \
+  F(u64, probed_ns, 176, COUNTER, "when a waiter last looked for the dead (monotonic); a hint")                        \
+  F(u64, pad4, 184, ZERO, "")                                                                                          \
+  A(u64, out, 8, 192, LOCK(take_lock), "a shm_fifo_out")                                                               \
+  F(u32, join_event, 256, COUNTER, "event word: every value is done with")                                             \
+  A(u8, pad5, 124, 260, ZERO, "")                                                                                      \
+  A(u64, join_bells, 64, 384, COUNTER, "members whose event loop waits for that")
+
 /* ---- a named lock: the payload of its main block --------------------------------------------------------------------- */
 #define SHM_MUTEX_TABLE(F, A)                                                                                          \
   F(u32, life, 0, PUBLISH, "as in its directory entry")                                                                \
@@ -291,6 +395,13 @@ typedef uint64_t u64;
   S(shm_ring, SHM_RING_TABLE, 1664)                                                                                    \
   S(shm_slot, SHM_SLOT_TABLE, 128)                                                                                     \
   S(shm_port, SHM_PORT_TABLE, 256)                                                                                     \
+  S(shm_cell, SHM_CELL_TABLE, 128)                                                                                     \
+  S(shm_segment, SHM_SEGMENT_TABLE, 32)                                                                                \
+  S(shm_fifo_in, SHM_FIFO_IN_TABLE, 24)                                                                                \
+  S(shm_fifo_out, SHM_FIFO_OUT_TABLE, 64)                                                                              \
+  S(shm_waiter, SHM_WAITER_TABLE, 160)                                                                                 \
+  S(shm_queue_main, SHM_QUEUE_MAIN_TABLE, 128)                                                                                   \
+  S(shm_lane, SHM_LANE_TABLE, 896)                                                                                     \
   S(shm_mutex, SHM_MUTEX_TABLE, 256)
 
 #define SHM__CONSTANT(name, value, meaning) enum { name = value };
@@ -344,6 +455,27 @@ SHM_SLOT_TABLE(SHM__FIELD, SHM__ARRAY)
 #undef SHM__THIS
 #define SHM__THIS shm_port
 SHM_PORT_TABLE(SHM__FIELD, SHM__ARRAY)
+#undef SHM__THIS
+#define SHM__THIS shm_cell
+SHM_CELL_TABLE(SHM__FIELD, SHM__ARRAY)
+#undef SHM__THIS
+#define SHM__THIS shm_segment
+SHM_SEGMENT_TABLE(SHM__FIELD, SHM__ARRAY)
+#undef SHM__THIS
+#define SHM__THIS shm_fifo_in
+SHM_FIFO_IN_TABLE(SHM__FIELD, SHM__ARRAY)
+#undef SHM__THIS
+#define SHM__THIS shm_fifo_out
+SHM_FIFO_OUT_TABLE(SHM__FIELD, SHM__ARRAY)
+#undef SHM__THIS
+#define SHM__THIS shm_waiter
+SHM_WAITER_TABLE(SHM__FIELD, SHM__ARRAY)
+#undef SHM__THIS
+#define SHM__THIS shm_queue_main
+SHM_QUEUE_MAIN_TABLE(SHM__FIELD, SHM__ARRAY)
+#undef SHM__THIS
+#define SHM__THIS shm_lane
+SHM_LANE_TABLE(SHM__FIELD, SHM__ARRAY)
 #undef SHM__THIS
 #define SHM__THIS shm_mutex
 SHM_MUTEX_TABLE(SHM__FIELD, SHM__ARRAY)

@@ -23,19 +23,7 @@
 #include "../os/clock.h"
 #include "../os/wait.h"
 
-enum {
-  NAP_NS = 100000000,
-  READONLY_NAP_NS = 1000000,
-  SPIN_MOST = 2000, /* rounds, some 20 ns each */
-  SPIN_LEAST = 20,
-  SPIN_PAYS_NS = 30000,
-  TRY_EVERY = 32, /* naps */
-  NEAR_ROUNDS = 16,
-  NEAR_TIMES = 16,
-  HANG_BACK_ROUNDS = 64,
-  YIELD_AFTER = 128,
-  YIELD_EVERY = 64
-};
+enum { NAP_NS = 100000000, READONLY_NAP_NS = 1000000 };
 
 static int closed(const struct shm__channel *channel) {
   const struct shm__ring *ring = &channel->ring;
@@ -44,46 +32,6 @@ static int closed(const struct shm__channel *channel) {
 }
 
 /* ---- waiting ------------------------------------------------------------------------------------------------------------ */
-/* One who catches up with a stream at every message pays for each cache line twice. If that happened NEAR_TIMES in a row,
- * and we send nothing ourselves (so nobody waits for our answer), hang back for about a microsecond: the other side gets
- * some messages ahead, and both run at full speed. */
-static void hang_back(struct shm__channel *channel) {
-  /* relaxed, all: hints of this handle, whichever thread has them */
-  u32 sends = shm_load_relaxed(&channel->ring.space->sends);
-  if (sends != shm_load_relaxed(&channel->sends_seen)) shm_store_relaxed(&channel->near, 0);
-  shm_store_relaxed(&channel->sends_seen, sends);
-  if (shm_load_relaxed(&channel->near) < NEAR_TIMES) return;
-  shm_store_relaxed(&channel->near, NEAR_TIMES / 2);
-  for (int round = 0; round < HANG_BACK_ROUNDS; round++) shm_pause();
-}
-
-/* Spin while look says SHM_EMPTY: for long when that paid the last time, else for a moment. */
-static int spin(struct shm__channel *channel, int (*look)(struct shm__channel *)) {
-  if (channel->ring.space->cpus < 2) return look(channel);
-  hang_back(channel);
-  u32 most = shm_load_relaxed(&channel->sleepy) ? SPIN_LEAST : SPIN_MOST; /* relaxed: a private hint */
-  for (u32 round = 0; round < most; round++) {
-    int status = look(channel);
-    if (status != SHM_EMPTY) {
-      shm_store_relaxed(&channel->near, round < NEAR_ROUNDS ? shm_load_relaxed(&channel->near) + 1 : 0);
-      shm_store_relaxed(&channel->sleepy, round > YIELD_AFTER); /* it needed our CPU: rather sleep */
-      return status;
-    }
-    shm_pause();
-    if (round > YIELD_AFTER && round % YIELD_EVERY == 0) shm__yield(); /* the other side may want this very CPU */
-  }
-  shm_store_relaxed(&channel->near, 0);
-  shm_store_relaxed(&channel->sleepy, 1);
-  return SHM_EMPTY;
-}
-
-/* We slept: now and then, after a short sleep, try whether spinning pays again. */
-static void learn(struct shm__channel *channel, u64 waited_ns) {
-  u32 naps = shm_load_relaxed(&channel->naps) + 1;
-  shm_store_relaxed(&channel->naps, naps);
-  shm_store_relaxed(&channel->sleepy, waited_ns > SPIN_PAYS_NS || naps % TRY_EVERY != 0);
-}
-
 /* Of all who sleep on the channel one in each period looks whether a peer has died. */
 static void probe_in_turn(struct shm__channel *channel, u32 role, u64 now_ns) {
   u64 *probed_ns = &channel->ring.shared->probed_ns[role == SHM_PORT_WRITER];
@@ -94,17 +42,17 @@ static void probe_in_turn(struct shm__channel *channel, u32 role, u64 now_ns) {
 
 /* Wait until look says something else than SHM_EMPTY. SHM_OK: look again. SHM_EMPTY: the deadline has come.
  * role: whose death matters to us. */
-static int wait_for(struct shm__channel *channel, struct shm__event event, int (*look)(struct shm__channel *), u32 role,
+static int wait_for(struct shm__channel *channel, struct shm__event event, int (*look)(void *channel), u32 role,
                     u32 what, u64 deadline_ns) {
   struct shm__space *space = channel->ring.space;
   if (deadline_ns == SHM__TRY) return SHM_EMPTY;
-  int status = spin(channel, look);
+  int status = shm__spin(space, &channel->patience, look, channel);
   if (status != SHM_EMPTY) return SHM_OK;
   if (deadline_ns == SHM__SPIN) return SHM_EMPTY;
   u64 start_ns = shm__monotonic_ns(), now_ns = start_ns;
   for (; status == SHM_EMPTY; now_ns = shm__monotonic_ns()) {
     if (now_ns >= deadline_ns) {
-      learn(channel, now_ns - start_ns);
+      shm__learn(&channel->patience, now_ns - start_ns);
       probe_in_turn(channel, role, now_ns);
       return look(channel) == SHM_EMPTY ? SHM_EMPTY : SHM_OK;
     }
@@ -121,12 +69,13 @@ static int wait_for(struct shm__channel *channel, struct shm__event event, int (
     status = look(channel);
     if (result == SHM__WAIT_SIGNAL && status == SHM_EMPTY) return SHM_INTERRUPTED;
   }
-  learn(channel, shm__monotonic_ns() - start_ns);
+  shm__learn(&channel->patience, shm__monotonic_ns() - start_ns);
   return SHM_OK;
 }
 
 /* ---- sending ------------------------------------------------------------------------------------------------------------ */
-int shm__channel_look_room(struct shm__channel *channel) {
+int shm__channel_look_room(void *handle) {
+  struct shm__channel *channel = handle;
   struct shm__ring *ring = &channel->ring;
   struct shm_ring *shared = ring->shared;
   if (closed(channel) || shm_load_acquire(&shared->stream) == SHM_STREAM_SHUT) return SHM_CLOSED;
@@ -166,9 +115,7 @@ int shm__channel_send(struct shm__channel *channel, const struct shm__message *m
   struct shm__ring *ring = &channel->ring;
   struct shm_ring *shared = ring->shared;
   *done = 0;
-  u32 sends = shm_load_relaxed(&ring->space->sends) + 1; /* a hint: a lost one is harmless */
-  shm_store_relaxed(&ring->space->sends, sends);
-  shm_store_relaxed(&channel->sends_seen, sends);
+  shm__patience_sends(ring->space, &channel->patience);
   for (;;) {
     u64 before = *done;
     int status = shm__ring_lock_producers(ring, deadline_ns);
@@ -196,7 +143,8 @@ static u64 wanted(struct shm__channel *channel) {
   return shm_load_acquire(cursor_of(channel));
 }
 
-int shm__channel_look(struct shm__channel *channel) {
+int shm__channel_look(void *handle) {
+  struct shm__channel *channel = handle;
   struct shm__ring *ring = &channel->ring;
   int all = ring->delivery == SHM_DELIVERY_ALL, over = 0;
   if (shm_load_relaxed(&channel->owed)) return SHM_OK;

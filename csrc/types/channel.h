@@ -2,6 +2,7 @@
 #ifndef SHM_TYPES_CHANNEL_H
 #define SHM_TYPES_CHANNEL_H
 
+#include "../core/patience.h"
 #include "ring.h"
 
 /* A reader or writer of this process, or the channel itself (port 0) for calls without a handle. */
@@ -13,8 +14,7 @@ struct shm__channel {
   u64 lost;              /* messages lost at the last SHM_LAGGED */
   u32 owed;              /* that SHM_LAGGED is still to be told */
   u64 deletions;         /* header.deletions when last found alive (read-only) */
-  u32 sleepy, naps;      /* spinning did not pay the last time; sleeps so far */
-  u32 near, sends_seen;  /* how often in a row the other side was just behind; see hang_back */
+  struct shm__patience patience;
   u32 closing;           /* this handle is being closed: calls under way leave */
 };
 
@@ -53,8 +53,8 @@ void shm__channel_wake(struct shm__channel *channel);
 int shm__channel_shutdown(struct shm__channel *channel, int immediate, u64 deadline_ns);
 
 /* Is something to take (SHM_OK), nothing yet (SHM_EMPTY), or over (SHM_END, SHM_CLOSED)? And is there room? */
-int shm__channel_look(struct shm__channel *channel);
-int shm__channel_look_room(struct shm__channel *channel);
+int shm__channel_look(void *channel);
+int shm__channel_look_room(void *channel);
 
 /* Tokens of the members with open ports of this role, each once; how many. */
 u32 shm__channel_peers(struct shm__channel *channel, u32 role, u32 *tokens, u32 room);

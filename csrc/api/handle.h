@@ -1,0 +1,45 @@
+/* handle.h: what an open structure of this process is, for the files of this directory. */
+#ifndef SHM_API_HANDLE_H
+#define SHM_API_HANDLE_H
+
+#include "../core/directory.h"
+#include "../core/recover.h"
+#include "../include/shmspace.h"
+#include "../os/wait.h"
+
+struct shm__handle {
+  struct shm__space *space;
+  struct shm__structure *structure; /* NULL on a read-only space, and once it was let go */
+  u32 epoch;                        /* fork epoch in which it was opened */
+  u32 busy;                         /* calls under way */
+  u32 closing;                      /* calls under way leave */
+};
+
+static inline int shm__handle_enter(struct shm__handle *handle) {
+  if (handle->epoch != shm__fork_epoch) return SHM_FORKED;
+  shm_add(&handle->busy, 1);
+  if (!shm_load_acquire(&handle->closing) && !shm_load_acquire(&handle->space->closing)) return SHM_OK;
+  shm_add(&handle->busy, (u32)-1);
+  return SHM_CLOSED;
+}
+
+static inline void shm__handle_leave(struct shm__handle *handle) {
+  shm__reap_suspect(handle->space);
+  shm_add(&handle->busy, (u32)-1);
+}
+
+/* Make calls under way leave, wait until they have, and let go of the structure. */
+static inline void shm__handle_close(struct shm__handle *handle, void (*wake)(void *context), void *context) {
+  shm_store_release(&handle->closing, 1);
+  if (handle->epoch != shm__fork_epoch) return; /* the parent's; its memory is freed with the handle */
+  while (shm_load_acquire(&handle->busy)) { /* they leave at their next look */
+    if (!handle->space->readonly) wake(context);
+    shm__nap_ns(100000);
+  }
+  if (shm__enter(handle->space) != SHM_OK) return;
+  struct shm__structure *structure = shm_exchange(&handle->structure, NULL); /* of two threads one lets go */
+  if (structure) shm__directory_release(handle->space, structure);
+  shm__leave(handle->space);
+}
+
+#endif

@@ -1,0 +1,296 @@
+/* api/queue.c: queues, for callers outside. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "../types/queue.h"
+#include "handle.h"
+
+struct shm_queue {
+  struct shm__handle handle;
+  struct shm__queue core;
+};
+
+_Static_assert(sizeof(shm_small) == sizeof(struct shm__value), "shm_small is a value");
+
+/* ---- opening and closing ---------------------------------------------------------------------------------------------- */
+static int make_queue(struct shm__space *space, u32 id, void *options, u64 deadline_ns, struct shm__ref *main) {
+  const shm_queue_options *wanted = options;
+  struct shm__queue_options made = {.maxsize = wanted->maxsize, .max_deliveries = wanted->max_deliveries};
+  memcpy(made.codec, wanted->codec, sizeof made.codec);
+  return shm__queue_make(space, id, &made, deadline_ns, main);
+}
+
+static int mismatch(const char *option, u64 found, u64 asked) {
+  return shm__fail(SHM_MISMATCH, "the queue was made with %s=%llu; %s=%llu was asked for", option, (unsigned long long)found,
+                   option, (unsigned long long)asked);
+}
+
+static int check_options(const struct shm__queue *queue, const shm_queue_options *wanted, u32 given) {
+  if (given & SHM_GIVEN_MAXSIZE && wanted->maxsize != queue->maxsize) {
+    return mismatch("maxsize", queue->maxsize, wanted->maxsize);
+  }
+  if (given & SHM_GIVEN_MAX_DELIVERIES && wanted->max_deliveries != queue->max_deliveries) {
+    return mismatch("max_deliveries", queue->max_deliveries, wanted->max_deliveries);
+  }
+  const char *codec = (const char *)queue->shared->codec;
+  if (given & SHM_GIVEN_CODEC && strncmp(wanted->codec, codec, sizeof wanted->codec) != 0) {
+    return shm__fail(SHM_MISMATCH, "the queue was made with codec=\"%.32s\"; codec=\"%.32s\" was asked for", codec, wanted->codec);
+  }
+  return SHM_OK;
+}
+
+int shm_queue_open(shm_space *space, const char *name, uint32_t name_length, const shm_queue_options *options,
+                   uint32_t given, int create, uint64_t deadline_ns, shm_queue **queue) {
+  shm_queue *made = calloc(1, sizeof *made);
+  if (!made) return shm__fail(SHM_SPACE_FULL, "no memory");
+  shm_queue_options wanted = *options;
+  struct shm__maker maker = {make_queue, &wanted};
+  struct shm__structure *structure = NULL;
+  int status = space->readonly ? SHM_READ_ONLY : shm__enter(space);
+  if (status == SHM_OK) {
+    status = shm__directory_open(space, SHM_KIND_QUEUE, name, name_length, create ? &maker : NULL, deadline_ns, &structure);
+    if (status == SHM_OK) status = shm__queue_bind(space, structure->main, &made->core);
+    if (status == SHM_OK) status = check_options(&made->core, options, given);
+    if (status != SHM_OK && structure) shm__directory_release(space, structure);
+    shm__reap_suspect(space);
+    shm__leave(space);
+  }
+  if (status != SHM_OK) {
+    free(made);
+    return status;
+  }
+  made->handle = (struct shm__handle){.space = space, .structure = structure, .epoch = space->epoch};
+  made->core.closing = &made->handle.closing;
+  *queue = made;
+  return SHM_OK;
+}
+
+static void wake(void *queue) { shm__queue_wake(queue); }
+
+void shm_queue_mark_closing(shm_queue *queue) { shm_store_release(&queue->handle.closing, 1); }
+
+void shm_queue_close(shm_queue *queue) { shm__handle_close(&queue->handle, wake, &queue->core); }
+
+void shm_queue_free(shm_queue *queue) {
+  shm_queue_close(queue);
+  free(queue);
+}
+
+int shm_queue_alive(shm_queue *queue) {
+  return shm_load_acquire(&queue->handle.space->header->life) == SHM_LIFE_LIVE &&
+         shm_load_acquire(&queue->core.shared->life) == SHM_LIFE_LIVE && !shm_load_acquire(&queue->handle.closing);
+}
+
+int shm_queue_is_shut(shm_queue *queue) { return shm_load_acquire(&queue->core.shared->stream) == SHM_STREAM_SHUT; }
+
+/* ---- looking ---------------------------------------------------------------------------------------------------------- */
+void shm_queue_get_options(shm_queue *queue, shm_queue_options *options) {
+  *options = (shm_queue_options){.maxsize = queue->core.maxsize, .max_deliveries = queue->core.max_deliveries};
+  memcpy(options->codec, queue->core.shared->codec, sizeof options->codec - 1);
+}
+
+int shm_queue_stat(shm_queue *queue, uint32_t lane, shm_queue_facts *facts) {
+  struct shm__queue_facts found;
+  int status = shm__handle_enter(&queue->handle);
+  if (status != SHM_OK) return status;
+  shm__queue_stat(&queue->core, lane, &found);
+  *facts = (shm_queue_facts){found.ready, found.leased, found.dead, found.size_bytes, found.waiting, found.unfinished};
+  shm__handle_leave(&queue->handle);
+  return SHM_OK;
+}
+
+uint64_t shm_queue_length(shm_queue *queue, uint32_t lane) { return shm__fifo_length(&queue->core.lane[lane & 1].fifo); }
+
+uint64_t shm_queue_unfinished(shm_queue *queue, uint32_t lane) {
+  const struct shm__lane *of = &queue->core.lane[lane & 1];
+  u64 finished = shm_load_acquire(&of->shared->finished), tail = shm_load_acquire(&of->fifo.in->tail);
+  return tail > finished ? tail - finished : 0;
+}
+
+uint64_t shm_queue_leases(shm_queue *queue, uint32_t lane, shm_lease_facts *facts, uint64_t room) {
+  if (shm__handle_enter(&queue->handle) != SHM_OK) return 0;
+  u64 count = shm__queue_leases(&queue->core, lane & 1, facts, room);
+  shm__handle_leave(&queue->handle);
+  return count;
+}
+
+/* ---- values in -------------------------------------------------------------------------------------------------------- */
+static struct shm__queue_wait wait_of(const shm_wait *wait) {
+  return (struct shm__queue_wait){.waiter = {{wait->block, wait->block_gen}, wait->waiter}};
+}
+
+static void keep_wait(shm_wait *wait, const struct shm__queue_wait *core) {
+  *wait = (shm_wait){.block = core->waiter.ref.offset, .block_gen = core->waiter.ref.gen, .waiter = core->waiter.shared};
+}
+
+/* Make the value: short ones inline, longer ones in a block of ours. */
+static int prepare(struct shm__space *space, const shm_piece *piece, u64 deadline_ns, struct shm__value *value) {
+  value->length_bytes = piece->length_bytes;
+  value->codec = piece->codec;
+  value->block = (struct shm__ref){0, 0};
+  if (piece->length_bytes <= SHM_INLINE_BYTES) {
+    if (piece->length_bytes) memcpy(value->data, piece->data, piece->length_bytes);
+    return SHM_OK;
+  }
+  int status = shm__block_alloc(space, piece->length_bytes, deadline_ns, &value->block);
+  if (status == SHM_OK) memcpy(shm__block_payload(space, value->block, piece->length_bytes), piece->data, piece->length_bytes);
+  return status;
+}
+
+int shm_queue_put_many(shm_queue *queue, uint32_t lane, const shm_piece *pieces, uint64_t count, uint32_t flags, shm_wait *wait,
+                       uint64_t deadline_ns, uint64_t *done) {
+  enum { BATCH = 32, BATCH_BYTES = 65536 }; /* no more memory at once than a queue of short values needs */
+  struct shm__value values[BATCH];
+  struct shm__space *space = queue->handle.space;
+  *done = 0;
+  int status = shm__handle_enter(&queue->handle);
+  if (status != SHM_OK) return status;
+  struct shm__queue_wait core = wait_of(wait);
+  while (*done < count && status == SHM_OK) {
+    u64 ready = 0, put = 0, ready_bytes = 0;
+    while (ready < BATCH && ready_bytes < BATCH_BYTES && *done + ready < count && status == SHM_OK) {
+      const shm_piece *piece = &pieces[*done + ready];
+      ready_bytes += piece->length_bytes;
+      status = prepare(space, piece, deadline_ns, &values[ready]);
+      ready += status == SHM_OK;
+    }
+    int putting = ready ? shm__queue_put(&queue->core, lane & 1, values, ready, flags & SHM_WAIT_BELL, &core, deadline_ns, &put) : SHM_OK;
+    for (u64 i = put; i < ready; i++) shm__block_free(space, values[i].block);
+    *done += put;
+    if (putting != SHM_OK || ready > 0) status = putting; /* what stopped us after some are ready may be over by now */
+  }
+  keep_wait(wait, &core);
+  shm__handle_leave(&queue->handle);
+  return status;
+}
+
+int shm_queue_put(shm_queue *queue, uint32_t lane, const void *data, uint64_t length_bytes, uint32_t codec, uint32_t flags,
+                  shm_wait *wait, uint64_t deadline_ns) {
+  struct shm__value value;
+  shm_piece piece = {data, length_bytes, codec};
+  u64 done;
+  int status = shm__handle_enter(&queue->handle);
+  if (status != SHM_OK) return status;
+  struct shm__queue_wait core = wait_of(wait);
+  status = prepare(queue->handle.space, &piece, deadline_ns, &value);
+  if (status == SHM_OK) {
+    status = shm__queue_put(&queue->core, lane & 1, &value, 1, flags & SHM_WAIT_BELL, &core, deadline_ns, &done);
+    if (done == 0) shm__block_free(queue->handle.space, value.block);
+  }
+  keep_wait(wait, &core);
+  shm__handle_leave(&queue->handle);
+  return status;
+}
+
+/* ---- values out ------------------------------------------------------------------------------------------------------- */
+static struct shm__place place_of(const shm_taken *taken) {
+  return (struct shm__place){taken->held ? taken->cell : NULL, taken->segment, taken->index, taken->cells};
+}
+
+static void tell_taken(struct shm__space *space, const struct shm__value *value, const struct shm__place *place, shm_taken *taken) {
+  taken->length_bytes = value->length_bytes;
+  taken->codec = value->codec;
+  taken->held = place->cell != NULL;
+  taken->data = NULL;
+  if (value->block.offset) taken->data = shm__block_payload(space, value->block, value->length_bytes);
+  else memcpy(taken->small, value->data, value->length_bytes);
+  if (!place->cell) return;
+  taken->deliveries = place->cell->deliveries;
+  taken->cell = place->cell;
+  taken->segment = place->segment, taken->index = place->index, taken->cells = place->cells;
+}
+
+int shm_queue_take(shm_queue *queue, uint32_t lane, uint32_t flags, shm_wait *wait, uint64_t deadline_ns, shm_taken *taken) {
+  struct shm__value value;
+  struct shm__place place = {0};
+  int status = shm__handle_enter(&queue->handle);
+  if (status != SHM_OK) return status;
+  struct shm__queue_wait core = wait_of(wait);
+  status = shm__queue_take(&queue->core, lane & 1, flags & SHM_TAKE_LEASE, flags & SHM_WAIT_BELL, &core, deadline_ns, &value, &place);
+  keep_wait(wait, &core);
+  if (status == SHM_OK) tell_taken(queue->handle.space, &value, &place, taken);
+  shm__handle_leave(&queue->handle);
+  return status;
+}
+
+int shm_queue_take_more(shm_queue *queue, uint32_t lane, shm_small *values, uint64_t count, uint64_t *done) {
+  *done = 0;
+  int status = shm__handle_enter(&queue->handle);
+  if (status != SHM_OK) return status;
+  status = shm__queue_take_more(&queue->core, lane & 1, (struct shm__value *)values, count, done);
+  shm__handle_leave(&queue->handle);
+  return status;
+}
+
+int shm_queue_leave(shm_queue *queue, uint32_t lane, uint32_t flags, shm_wait *wait, shm_taken *taken) {
+  struct shm__value value;
+  struct shm__place place = {0};
+  if (!wait->block) return SHM_EMPTY;
+  /* Not behind handle_enter: a handle that is being closed must leave its lines, too. */
+  if (queue->handle.epoch != shm__fork_epoch || shm__enter(queue->handle.space) != SHM_OK) return SHM_EMPTY;
+  struct shm__queue_wait core = wait_of(wait);
+  int status = shm__queue_leave_line(&queue->core, lane & 1, flags & SHM_TAKE_LEASE, &core, &value, &place);
+  keep_wait(wait, &core);
+  if (status == SHM_OK) tell_taken(queue->handle.space, &value, &place, taken);
+  shm__leave(queue->handle.space);
+  return status;
+}
+
+/* What is held is let go also when the handle was closed meanwhile; in a child of a fork it is the parent's. */
+static int enter_to_let_go(shm_queue *queue, const shm_taken *taken) {
+  return taken->held && queue->handle.epoch == shm__fork_epoch ? shm__enter(queue->handle.space) : SHM_FORKED;
+}
+
+void shm_queue_taken(shm_queue *queue, uint32_t lane, const shm_taken *taken) {
+  struct shm__place place = place_of(taken);
+  if (enter_to_let_go(queue, taken) != SHM_OK) return;
+  shm__queue_taken(&queue->core, lane & 1, &place);
+  shm__leave(queue->handle.space);
+}
+
+int shm_queue_ack(shm_queue *queue, uint32_t lane, const shm_taken *taken, uint64_t deadline_ns) {
+  struct shm__place place = place_of(taken);
+  int status = enter_to_let_go(queue, taken);
+  if (status != SHM_OK) return status;
+  status = shm__queue_ack(&queue->core, lane & 1, &place, deadline_ns);
+  shm__leave(queue->handle.space);
+  return status;
+}
+
+void shm_queue_nack(shm_queue *queue, uint32_t lane, const shm_taken *taken) {
+  struct shm__place place = place_of(taken);
+  if (enter_to_let_go(queue, taken) != SHM_OK) return;
+  shm__queue_nack(&queue->core, lane & 1, &place);
+  shm__leave(queue->handle.space);
+}
+
+/* ---- the rest --------------------------------------------------------------------------------------------------------- */
+int shm_queue_task_done(shm_queue *queue, uint32_t lane, uint64_t deadline_ns) {
+  int status = shm__handle_enter(&queue->handle);
+  if (status != SHM_OK) return status;
+  status = shm__queue_task_done(&queue->core, lane & 1, deadline_ns);
+  shm__handle_leave(&queue->handle);
+  return status;
+}
+
+int shm_queue_join(shm_queue *queue, uint32_t lane, uint64_t deadline_ns) {
+  int status = shm__handle_enter(&queue->handle);
+  if (status != SHM_OK) return status;
+  status = shm__queue_join(&queue->core, lane & 1, deadline_ns);
+  shm__handle_leave(&queue->handle);
+  return status;
+}
+
+void shm_queue_arm_join(shm_queue *queue, uint32_t lane) {
+  if (shm__handle_enter(&queue->handle) != SHM_OK) return;
+  shm__event_arm_bell(queue->handle.space, queue->core.lane[lane & 1].join);
+  shm__handle_leave(&queue->handle);
+}
+
+int shm_queue_shutdown(shm_queue *queue, int immediate, uint64_t deadline_ns) {
+  int status = shm__handle_enter(&queue->handle);
+  if (status != SHM_OK) return status;
+  status = shm_queue_alive(queue) ? shm__queue_shutdown(&queue->core, immediate, deadline_ns) : SHM_CLOSED;
+  shm__handle_leave(&queue->handle);
+  return status;
+}

@@ -1,0 +1,22 @@
+/* patience.h: how long to spin before sleeping; see patience.c. */
+#ifndef SHM_CORE_PATIENCE_H
+#define SHM_CORE_PATIENCE_H
+
+#include "space.h"
+
+/* What a handle has learned. All are hints of this process, whichever thread has them: relaxed. */
+struct shm__patience {
+  u32 sleepy, naps;     /* spinning did not pay the last time; sleeps so far */
+  u32 near, sends_seen; /* how often in a row the other side was just behind; see hang_back */
+};
+
+/* Spin while look says SHM_EMPTY: for long when that paid the last time, else for a moment. What look said last. */
+int shm__spin(struct shm__space *space, struct shm__patience *patience, int (*look)(void *context), void *context);
+
+/* We slept so long. */
+void shm__learn(struct shm__patience *patience, u64 waited_ns);
+
+/* We are about to send. */
+void shm__patience_sends(struct shm__space *space, struct shm__patience *patience);
+
+#endif

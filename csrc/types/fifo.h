@@ -1,0 +1,130 @@
+/* fifo.h: values in order, taken one by one, given back when their taker dies; see fifo.c. Waiters are in fifo_wait.c. */
+#ifndef SHM_TYPES_FIFO_H
+#define SHM_TYPES_FIFO_H
+
+#include "../core/blocks.h"
+#include "../core/lock.h"
+
+/* A fifo as this process sees it. Its two locks are its owner's: several fifos may share them. */
+struct shm__fifo {
+  struct shm__space *space;
+  struct shm_fifo_in *in;
+  struct shm_fifo_out *out;
+  u64 bound;         /* most values that may be ready; 0: any number */
+  u64 embedded;      /* payload offset of a segment that is part of the owner's block; 0: none */
+  u64 longest_bytes; /* of a value */
+  u32 id, cells_most;
+  int crossed;       /* the last take has left a segment behind: collect */
+};
+
+/* A value on its way in or out. */
+struct shm__value {
+  u64 length_bytes;
+  struct shm__ref block; /* offset 0: inline */
+  u32 codec;
+  u8 data[SHM_INLINE_BYTES];
+};
+
+/* Where a value lies that this member holds. */
+struct shm__place {
+  struct shm_cell *cell; /* NULL: nothing is held */
+  u64 segment, index;
+  u32 cells;             /* of its segment */
+};
+
+enum { SHM__GROW = 2 };  /* status: a segment must be added first */
+enum { SHM__GARBAGE = 8 }; /* segments let go at once */
+
+/* Segments that are no longer part of a fifo: HELD by us, to be freed once no lock is held. */
+struct shm__garbage {
+  struct shm__ref segment[SHM__GARBAGE];
+  u32 count;
+};
+
+/* Prepare a first or a further segment; the memory of an embedded one, or a new block HELD by us. */
+void shm__segment_init(struct shm_segment *segment, u64 base, u32 cells);
+int shm__segment_alloc(struct shm__space *space, u32 cells, u64 deadline_ns, struct shm__ref *ref);
+static inline u64 shm__segment_bytes(u32 cells) { return sizeof(struct shm_segment) + (u64)cells * sizeof(struct shm_cell); }
+void shm__fifo_init(struct shm__fifo *fifo, u64 first);
+
+/* ---- with the put lock ---- */
+u64 shm__fifo_room(struct shm__fifo *fifo);
+/* SHM_OK; SHM__GROW: there is no cell; SHM_CORRUPTED. Does not look at the bound. */
+int shm__fifo_put(struct shm__fifo *fifo, const struct shm__value *value);
+/* Add a segment, which is given away; cells it should have: shm__fifo_next_cells. */
+u32 shm__fifo_next_cells(struct shm__fifo *fifo);
+void shm__fifo_grow(struct shm__fifo *fifo, struct shm__ref segment, u32 cells);
+int shm__fifo_is_full(struct shm__fifo *fifo); /* the next value needs a segment */
+/* For the heir of the lock: was the value that was being put published? Forgets its block if it was not. */
+int shm__fifo_was_put(struct shm__fifo *fifo);
+void shm__fifo_repair_in(struct shm__fifo *fifo);
+
+/* ---- with the take lock ---- */
+/* Take the oldest value. Inline and not to be kept: it is copied and gone. Else it is held at *place until shm__fifo_done or
+ * shm__fifo_return. SHM_EMPTY; SHM_CORRUPTED. */
+int shm__fifo_take(struct shm__fifo *fifo, int keep, struct shm__value *value, struct shm__place *place);
+/* Look at the oldest value: its fields, and its bytes if it is inline. SHM_EMPTY; SHM_CORRUPTED. */
+int shm__fifo_peek(struct shm__fifo *fifo, struct shm__value *value);
+/* As take, for another member, who holds it then. */
+int shm__fifo_grant(struct shm__fifo *fifo, u32 token, struct shm__place *place);
+/* What this member holds at place was not taken after all: it is ready again, where it was. */
+void shm__fifo_return(struct shm__fifo *fifo, const struct shm__place *place);
+/* The same for all that was given back without the lock. */
+void shm__fifo_regain(struct shm__fifo *fifo);
+/* Let go of segments that are used up. */
+void shm__fifo_collect(struct shm__fifo *fifo, struct shm__garbage *garbage);
+/* Leases so far on the oldest value; 0 if there is none. */
+u32 shm__fifo_deliveries(struct shm__fifo *fifo);
+/* Make ready what the dead hold; how many values. */
+u64 shm__fifo_recover(struct shm__fifo *fifo, u32 dead);
+void shm__fifo_repair_out(struct shm__fifo *fifo);
+
+/* What a spinner looks at: a word that changes when a value is put. */
+struct shm__glance {
+  const u64 *word;
+  u64 seen;
+};
+struct shm__glance shm__fifo_glance(struct shm__fifo *fifo); /* after SHM_EMPTY */
+int shm__glance_again(void *glance); /* SHM_OK: it has changed; SHM_EMPTY. Without a lock. */
+
+/* ---- without a lock ---- */
+/* The cell with this index; place->cell is NULL when there is none. */
+struct shm__place shm__fifo_place(struct shm__fifo *fifo, u64 segment, u64 index);
+/* What lies at a place that is held by us. */
+int shm__fifo_read_held(struct shm__fifo *fifo, const struct shm__place *place, struct shm__value *value);
+/* It is taken for good. Its block, HELD by us, is to be freed. */
+struct shm__ref shm__fifo_done(struct shm__fifo *fifo, const struct shm__place *place);
+/* As done, but the block belongs to the structure still: somebody else has it. */
+void shm__fifo_forget(struct shm__fifo *fifo, const struct shm__place *place);
+/* It was not taken after all: as shm__fifo_return, by whoever has the take lock next. */
+void shm__fifo_give_back(struct shm__fifo *fifo, const struct shm__place *place);
+/* Values that are ready. */
+static inline u64 shm__fifo_length(struct shm__fifo *fifo) {
+  u64 taken = shm_load_acquire(&fifo->out->taken), tail = shm_load_acquire(&fifo->in->tail);
+  return tail > taken ? tail - taken : 0;
+}
+
+/* Nothing ready or held, and nobody waits. With both locks. */
+int shm__fifo_is_idle(struct shm__fifo *fifo);
+/* Give back all blocks: nobody uses it any more. */
+void shm__fifo_teardown(struct shm__fifo *fifo);
+
+/* Call visit for every cell of the segments that begin below limit, with the index in its word. */
+typedef void shm__cell_visitor(struct shm__fifo *fifo, u64 segment, struct shm_cell *cell, u64 index, void *context);
+void shm__fifo_walk(struct shm__fifo *fifo, u64 limit, shm__cell_visitor *visit, void *context);
+
+struct shm__fifo_facts {
+  u64 ready, held, leased, size_bytes;
+};
+/* What is in it. With the take lock, or about. */
+void shm__fifo_stat(struct shm__fifo *fifo, struct shm__fifo_facts *facts);
+
+void shm__garbage_free(struct shm__space *space, struct shm__garbage *garbage);
+
+static inline u64 shm__cell_word(u64 index, u32 state, u32 token) { return index << 32 | (u64)state << 30 | token; }
+static inline u32 shm__cell_state(u64 word) { return (u32)(word >> 30) & 3; }
+static inline u32 shm__cell_token(u64 word) { return (u32)word & SHM_TOKEN_MASK; }
+/* The word's index against this one: negative: older. */
+static inline int32_t shm__cell_age(u64 word, u64 index) { return (int32_t)((u32)(word >> 32) - (u32)index); }
+
+#endif
