@@ -373,6 +373,53 @@ typedef uint64_t u64;
   A(u8, pad5, 124, 260, ZERO, "")                                                                                      \
   A(u64, join_bells, 64, 384, COUNTER, "members whose event loop waits for that")
 
+/* ---- a shard of a table ------------------------------------------------------------------------------------------- */
+#define SHM_SHARD_TABLE(F, A)                                                                                          \
+  F(u32, put_lock, 0, OWNER, "serialises those who put; with take_lock: the shard's entries")                          \
+  F(u32, keys, 4, LOCK(put_lock), "entries; a hint that can be rebuilt")                                               \
+  F(u64, buckets, 8, PUBLISH, "payload offset of the chains; 0: none yet, the entries are few")                        \
+  F(u64, first, 16, PUBLISH, "oldest entry (payload offset) in order of creation")                                     \
+  F(u64, last, 24, LOCK(put_lock), "newest entry; a hint that can be rebuilt")                                         \
+  F(u64, changes, 32, PUBLISH, "odd while entries come or go; a reader without locks begins again when it changed")    \
+  F(u64, put_entry, 40, LOCK(put_lock), "the entry that was put into last: to be repaired by the heir of put_lock")    \
+  A(u8, pad0, 80, 48, ZERO, "")                                                                                        \
+  F(u32, take_lock, 128, OWNER, "serialises those who take")                                                           \
+  F(u32, idle, 132, LOCK(take_lock), "entries in the list of idle ones; a hint that can be rebuilt")                   \
+  F(u64, idle_first, 136, LOCK(take_lock), "oldest idle entry; a hint that can be rebuilt")                            \
+  F(u64, idle_last, 144, LOCK(take_lock), "newest idle entry; a hint that can be rebuilt")                             \
+  F(u64, take_entry, 152, LOCK(take_lock), "the entry that was taken from last: to be repaired by the heir of take_lock")\
+  A(u8, pad1, 96, 160, ZERO, "")
+
+/* ---- the chains of a shard: this and mask + 1 words, each the first entry (payload offset) of a chain ------------- */
+#define SHM_BUCKETS_TABLE(F, A)                                                                                        \
+  F(u64, mask, 0, INIT, "number of chains - 1")
+
+/* ---- an entry of a table: what it is found by; the key's bytes are at its end ------------------------------------- */
+#define SHM_KEY_TABLE(F, A)                                                                                            \
+  F(u64, chain, 0, PUBLISH, "next entry of its chain; a hint that can be rebuilt")                                     \
+  F(u64, next, 8, PUBLISH, "next entry in order of creation: the truth about what is in a shard")                      \
+  F(u64, previous, 16, LOCK(put_lock), "the one before; a hint that can be rebuilt")                                   \
+  F(u32, hash, 24, INIT, "FNV-1a 32 of the key")                                                                       \
+  F(u32, length, 28, INIT, "bytes of the key")                                                                         \
+  F(u64, idle_next, 32, LOCK(take_lock), "next idle entry, 1 at the end of their list, 0 outside it; a hint that can be rebuilt")
+
+/* ---- a tuple space: the payload of its main block; its shards follow ---------------------------------------------- */
+#define SHM_TUPLES_TABLE(F, A)                                                                                         \
+  F(u32, life, 0, PUBLISH, "as in its directory entry")                                                                \
+  F(u32, id, 4, INIT, "structure id")                                                                                  \
+  F(u64, bound, 8, INIT, "values that may wait under a key; 0: any number")                                            \
+  F(u32, shards, 16, INIT, "how many")                                                                                 \
+  F(u32, stream, 20, PUBLISH, "SHM_STREAM_OPEN or SHM_STREAM_SHUT")                                                    \
+  A(u8, codec, 32, 24, INIT, "name of the codec option, NUL-padded")                                                   \
+  F(u64, probed_ns, 56, COUNTER, "when a waiter last looked for the dead (monotonic); a hint")                         \
+  A(u8, pad0, 64, 64, ZERO, "")
+
+/* ---- the values under a key of a tuple space: the payload of a block; a segment of one cell and the key follow ---- */
+#define SHM_TUPLE_TABLE(F, A)                                                                                          \
+  A(u64, entry, 5, 0, PUBLISH, "a shm_key")                                                                            \
+  A(u64, in, 3, 40, LOCK(put_lock), "a shm_fifo_in")                                                                   \
+  A(u64, out, 8, 64, LOCK(take_lock), "a shm_fifo_out")
+
 /* ---- a named lock: the payload of its main block --------------------------------------------------------------------- */
 #define SHM_MUTEX_TABLE(F, A)                                                                                          \
   F(u32, life, 0, PUBLISH, "as in its directory entry")                                                                \
@@ -402,6 +449,11 @@ typedef uint64_t u64;
   S(shm_waiter, SHM_WAITER_TABLE, 160)                                                                                 \
   S(shm_queue_main, SHM_QUEUE_MAIN_TABLE, 128)                                                                                   \
   S(shm_lane, SHM_LANE_TABLE, 896)                                                                                     \
+  S(shm_shard, SHM_SHARD_TABLE, 256)                                                                                   \
+  S(shm_buckets, SHM_BUCKETS_TABLE, 8)                                                                                 \
+  S(shm_key, SHM_KEY_TABLE, 40)                                                                                        \
+  S(shm_tuples_main, SHM_TUPLES_TABLE, 128)                                                                            \
+  S(shm_tuple, SHM_TUPLE_TABLE, 128)                                                                                   \
   S(shm_mutex, SHM_MUTEX_TABLE, 256)
 
 #define SHM__CONSTANT(name, value, meaning) enum { name = value };
@@ -476,6 +528,21 @@ SHM_QUEUE_MAIN_TABLE(SHM__FIELD, SHM__ARRAY)
 #undef SHM__THIS
 #define SHM__THIS shm_lane
 SHM_LANE_TABLE(SHM__FIELD, SHM__ARRAY)
+#undef SHM__THIS
+#define SHM__THIS shm_shard
+SHM_SHARD_TABLE(SHM__FIELD, SHM__ARRAY)
+#undef SHM__THIS
+#define SHM__THIS shm_buckets
+SHM_BUCKETS_TABLE(SHM__FIELD, SHM__ARRAY)
+#undef SHM__THIS
+#define SHM__THIS shm_key
+SHM_KEY_TABLE(SHM__FIELD, SHM__ARRAY)
+#undef SHM__THIS
+#define SHM__THIS shm_tuples_main
+SHM_TUPLES_TABLE(SHM__FIELD, SHM__ARRAY)
+#undef SHM__THIS
+#define SHM__THIS shm_tuple
+SHM_TUPLE_TABLE(SHM__FIELD, SHM__ARRAY)
 #undef SHM__THIS
 #define SHM__THIS shm_mutex
 SHM_MUTEX_TABLE(SHM__FIELD, SHM__ARRAY)
