@@ -37,7 +37,7 @@ enum { SHM__GARBAGE = 8 }; /* segments let go at once */
 
 /* Segments that are no longer part of a fifo: HELD by us, to be freed once no lock is held. */
 struct shm__garbage {
-  struct shm__ref segment[SHM__GARBAGE];
+  struct shm__ref segment[SHM__GARBAGE + 2];
   u32 count;
 };
 

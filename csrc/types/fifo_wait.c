@@ -187,6 +187,13 @@ static void show(struct shm__fifo *fifo, const struct shm__value *value, struct 
   tell(fifo, waiter, SHM_WAIT_SHOWN, wakes);
 }
 
+void shm__waiters_pin(struct shm__fifo *fifo, const struct shm__waiter *waiter, const struct shm__value *value) {
+  waiter->shared->block = value->block.offset;
+  waiter->shared->block_gen = value->block.gen;
+  shm_store_release(&waiter->shared->state, SHM_WAIT_SHOWN);
+  shm__waiters_add(fifo, waiter);
+}
+
 int shm__waiters_settle(struct shm__fifo *fifo, struct shm__wakes *wakes) {
   struct shm__value value;
   struct shm_waiter *waiter;

@@ -28,6 +28,8 @@ void shm__waiter_free(struct shm__space *space, struct shm__waiter *waiter);
 
 /* ---- with the take lock ---- */
 void shm__waiters_add(struct shm__fifo *fifo, const struct shm__waiter *waiter);
+/* Put a reader in line that has found its value: it pins the value's block. */
+void shm__waiters_pin(struct shm__fifo *fifo, const struct shm__waiter *waiter, const struct shm__value *value);
 /* Give what is ready to those who wait for it. 1: there is more to do than *wakes has room for: wake, lock again and call
  * again. */
 int shm__waiters_settle(struct shm__fifo *fifo, struct shm__wakes *wakes);
