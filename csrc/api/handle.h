@@ -28,6 +28,25 @@ static inline void shm__handle_leave(struct shm__handle *handle) {
   shm_add(&handle->busy, (u32)-1);
 }
 
+static inline int shm__handle_open(struct shm__handle *handle, struct shm__space *space, u32 kind, const char *name, u32 name_length,
+                                   const struct shm__maker *maker, u64 deadline_ns) {
+  *handle = (struct shm__handle){.space = space};
+  int status = space->readonly ? SHM_READ_ONLY : shm__enter(space);
+  if (status != SHM_OK) return status;
+  handle->epoch = space->epoch;
+  status = shm__directory_open(space, kind, name, name_length, maker, deadline_ns, &handle->structure);
+  shm__reap_suspect(space);
+  shm__leave(space);
+  return status;
+}
+
+static inline void shm__handle_let_go(struct shm__handle *handle) {
+  if (shm__enter(handle->space) != SHM_OK) return;
+  struct shm__structure *structure = shm_exchange(&handle->structure, NULL); /* of two threads one lets go */
+  if (structure) shm__directory_release(handle->space, structure);
+  shm__leave(handle->space);
+}
+
 /* Make calls under way leave, wait until they have, and let go of the structure. */
 static inline void shm__handle_close(struct shm__handle *handle, void (*wake)(void *context), void *context) {
   shm_store_release(&handle->closing, 1);
@@ -36,10 +55,7 @@ static inline void shm__handle_close(struct shm__handle *handle, void (*wake)(vo
     if (!handle->space->readonly) wake(context);
     shm__nap_ns(100000);
   }
-  if (shm__enter(handle->space) != SHM_OK) return;
-  struct shm__structure *structure = shm_exchange(&handle->structure, NULL); /* of two threads one lets go */
-  if (structure) shm__directory_release(handle->space, structure);
-  shm__leave(handle->space);
+  shm__handle_let_go(handle);
 }
 
 #endif

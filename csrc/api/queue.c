@@ -4,13 +4,12 @@
 
 #include "../types/queue.h"
 #include "handle.h"
+#include "values.h"
 
 struct shm_queue {
   struct shm__handle handle;
   struct shm__queue core;
 };
-
-_Static_assert(sizeof(shm_small) == sizeof(struct shm__value), "shm_small is a value");
 
 /* ---- opening and closing ---------------------------------------------------------------------------------------------- */
 static int make_queue(struct shm__space *space, u32 id, void *options, u64 deadline_ns, struct shm__ref *main) {
@@ -45,21 +44,16 @@ int shm_queue_open(shm_space *space, const char *name, uint32_t name_length, con
   if (!made) return shm__fail(SHM_SPACE_FULL, "no memory");
   shm_queue_options wanted = *options;
   struct shm__maker maker = {make_queue, &wanted};
-  struct shm__structure *structure = NULL;
-  int status = space->readonly ? SHM_READ_ONLY : shm__enter(space);
+  int status = shm__handle_open(&made->handle, space, SHM_KIND_QUEUE, name, name_length, create ? &maker : NULL, deadline_ns);
   if (status == SHM_OK) {
-    status = shm__directory_open(space, SHM_KIND_QUEUE, name, name_length, create ? &maker : NULL, deadline_ns, &structure);
-    if (status == SHM_OK) status = shm__queue_bind(space, structure->main, &made->core);
+    status = shm__queue_bind(space, made->handle.structure->main, &made->core);
     if (status == SHM_OK) status = check_options(&made->core, options, given);
-    if (status != SHM_OK && structure) shm__directory_release(space, structure);
-    shm__reap_suspect(space);
-    shm__leave(space);
+    if (status != SHM_OK) shm__handle_let_go(&made->handle);
   }
   if (status != SHM_OK) {
     free(made);
     return status;
   }
-  made->handle = (struct shm__handle){.space = space, .structure = structure, .epoch = space->epoch};
   made->core.closing = &made->handle.closing;
   *queue = made;
   return SHM_OK;
@@ -115,28 +109,6 @@ uint64_t shm_queue_leases(shm_queue *queue, uint32_t lane, shm_lease_facts *fact
 }
 
 /* ---- values in -------------------------------------------------------------------------------------------------------- */
-static struct shm__queue_wait wait_of(const shm_wait *wait) {
-  return (struct shm__queue_wait){.waiter = {{wait->block, wait->block_gen}, wait->waiter}};
-}
-
-static void keep_wait(shm_wait *wait, const struct shm__queue_wait *core) {
-  *wait = (shm_wait){.block = core->waiter.ref.offset, .block_gen = core->waiter.ref.gen, .waiter = core->waiter.shared};
-}
-
-/* Make the value: short ones inline, longer ones in a block of ours. */
-static int prepare(struct shm__space *space, const shm_piece *piece, u64 deadline_ns, struct shm__value *value) {
-  value->length_bytes = piece->length_bytes;
-  value->codec = piece->codec;
-  value->block = (struct shm__ref){0, 0};
-  if (piece->length_bytes <= SHM_INLINE_BYTES) {
-    if (piece->length_bytes) memcpy(value->data, piece->data, piece->length_bytes);
-    return SHM_OK;
-  }
-  int status = shm__block_alloc(space, piece->length_bytes, deadline_ns, &value->block);
-  if (status == SHM_OK) memcpy(shm__block_payload(space, value->block, piece->length_bytes), piece->data, piece->length_bytes);
-  return status;
-}
-
 int shm_queue_put_many(shm_queue *queue, uint32_t lane, const shm_piece *pieces, uint64_t count, uint32_t flags, shm_wait *wait,
                        uint64_t deadline_ns, uint64_t *done) {
   enum { BATCH = 32, BATCH_BYTES = 65536 }; /* no more memory at once than a queue of short values needs */
@@ -145,21 +117,21 @@ int shm_queue_put_many(shm_queue *queue, uint32_t lane, const shm_piece *pieces,
   *done = 0;
   int status = shm__handle_enter(&queue->handle);
   if (status != SHM_OK) return status;
-  struct shm__queue_wait core = wait_of(wait);
+  struct shm__waiter waiter = shm__waiter_of(wait);
   while (*done < count && status == SHM_OK) {
     u64 ready = 0, put = 0, ready_bytes = 0;
     while (ready < BATCH && ready_bytes < BATCH_BYTES && *done + ready < count && status == SHM_OK) {
       const shm_piece *piece = &pieces[*done + ready];
       ready_bytes += piece->length_bytes;
-      status = prepare(space, piece, deadline_ns, &values[ready]);
+      status = shm__prepare(space, piece, deadline_ns, &values[ready]);
       ready += status == SHM_OK;
     }
-    int putting = ready ? shm__queue_put(&queue->core, lane & 1, values, ready, flags & SHM_WAIT_BELL, &core, deadline_ns, &put) : SHM_OK;
+    int putting = ready ? shm__queue_put(&queue->core, lane & 1, values, ready, flags & SHM_WAIT_BELL, &waiter, deadline_ns, &put) : SHM_OK;
     for (u64 i = put; i < ready; i++) shm__block_free(space, values[i].block);
     *done += put;
     if (putting != SHM_OK || ready > 0) status = putting; /* what stopped us after some are ready may be over by now */
   }
-  keep_wait(wait, &core);
+  shm__keep_waiter(wait, &waiter);
   shm__handle_leave(&queue->handle);
   return status;
 }
@@ -171,44 +143,27 @@ int shm_queue_put(shm_queue *queue, uint32_t lane, const void *data, uint64_t le
   u64 done;
   int status = shm__handle_enter(&queue->handle);
   if (status != SHM_OK) return status;
-  struct shm__queue_wait core = wait_of(wait);
-  status = prepare(queue->handle.space, &piece, deadline_ns, &value);
+  struct shm__waiter waiter = shm__waiter_of(wait);
+  status = shm__prepare(queue->handle.space, &piece, deadline_ns, &value);
   if (status == SHM_OK) {
-    status = shm__queue_put(&queue->core, lane & 1, &value, 1, flags & SHM_WAIT_BELL, &core, deadline_ns, &done);
+    status = shm__queue_put(&queue->core, lane & 1, &value, 1, flags & SHM_WAIT_BELL, &waiter, deadline_ns, &done);
     if (done == 0) shm__block_free(queue->handle.space, value.block);
   }
-  keep_wait(wait, &core);
+  shm__keep_waiter(wait, &waiter);
   shm__handle_leave(&queue->handle);
   return status;
 }
 
 /* ---- values out ------------------------------------------------------------------------------------------------------- */
-static struct shm__place place_of(const shm_taken *taken) {
-  return (struct shm__place){taken->held ? taken->cell : NULL, taken->segment, taken->index, taken->cells};
-}
-
-static void tell_taken(struct shm__space *space, const struct shm__value *value, const struct shm__place *place, shm_taken *taken) {
-  taken->length_bytes = value->length_bytes;
-  taken->codec = value->codec;
-  taken->held = place->cell != NULL;
-  taken->data = NULL;
-  if (value->block.offset) taken->data = shm__block_payload(space, value->block, value->length_bytes);
-  else memcpy(taken->small, value->data, value->length_bytes);
-  if (!place->cell) return;
-  taken->deliveries = place->cell->deliveries;
-  taken->cell = place->cell;
-  taken->segment = place->segment, taken->index = place->index, taken->cells = place->cells;
-}
-
 int shm_queue_take(shm_queue *queue, uint32_t lane, uint32_t flags, shm_wait *wait, uint64_t deadline_ns, shm_taken *taken) {
   struct shm__value value;
   struct shm__place place = {0};
   int status = shm__handle_enter(&queue->handle);
   if (status != SHM_OK) return status;
-  struct shm__queue_wait core = wait_of(wait);
-  status = shm__queue_take(&queue->core, lane & 1, flags & SHM_TAKE_LEASE, flags & SHM_WAIT_BELL, &core, deadline_ns, &value, &place);
-  keep_wait(wait, &core);
-  if (status == SHM_OK) tell_taken(queue->handle.space, &value, &place, taken);
+  struct shm__waiter waiter = shm__waiter_of(wait);
+  status = shm__queue_take(&queue->core, lane & 1, flags & SHM_TAKE_LEASE, flags & SHM_WAIT_BELL, &waiter, deadline_ns, &value, &place);
+  shm__keep_waiter(wait, &waiter);
+  if (status == SHM_OK) shm__tell_taken(queue->handle.space, &value, &place, taken);
   shm__handle_leave(&queue->handle);
   return status;
 }
@@ -228,10 +183,10 @@ int shm_queue_leave(shm_queue *queue, uint32_t lane, uint32_t flags, shm_wait *w
   if (!wait->block) return SHM_EMPTY;
   /* Not behind handle_enter: a handle that is being closed must leave its lines, too. */
   if (queue->handle.epoch != shm__fork_epoch || shm__enter(queue->handle.space) != SHM_OK) return SHM_EMPTY;
-  struct shm__queue_wait core = wait_of(wait);
-  int status = shm__queue_leave_line(&queue->core, lane & 1, flags & SHM_TAKE_LEASE, &core, &value, &place);
-  keep_wait(wait, &core);
-  if (status == SHM_OK) tell_taken(queue->handle.space, &value, &place, taken);
+  struct shm__waiter waiter = shm__waiter_of(wait);
+  int status = shm__queue_leave_line(&queue->core, lane & 1, flags & SHM_TAKE_LEASE, &waiter, &value, &place);
+  shm__keep_waiter(wait, &waiter);
+  if (status == SHM_OK) shm__tell_taken(queue->handle.space, &value, &place, taken);
   shm__leave(queue->handle.space);
   return status;
 }
@@ -242,14 +197,14 @@ static int enter_to_let_go(shm_queue *queue, const shm_taken *taken) {
 }
 
 void shm_queue_taken(shm_queue *queue, uint32_t lane, const shm_taken *taken) {
-  struct shm__place place = place_of(taken);
+  struct shm__place place = shm__place_of(taken);
   if (enter_to_let_go(queue, taken) != SHM_OK) return;
   shm__queue_taken(&queue->core, lane & 1, &place);
   shm__leave(queue->handle.space);
 }
 
 int shm_queue_ack(shm_queue *queue, uint32_t lane, const shm_taken *taken, uint64_t deadline_ns) {
-  struct shm__place place = place_of(taken);
+  struct shm__place place = shm__place_of(taken);
   int status = enter_to_let_go(queue, taken);
   if (status != SHM_OK) return status;
   status = shm__queue_ack(&queue->core, lane & 1, &place, deadline_ns);
@@ -258,7 +213,7 @@ int shm_queue_ack(shm_queue *queue, uint32_t lane, const shm_taken *taken, uint6
 }
 
 void shm_queue_nack(shm_queue *queue, uint32_t lane, const shm_taken *taken) {
-  struct shm__place place = place_of(taken);
+  struct shm__place place = shm__place_of(taken);
   if (enter_to_let_go(queue, taken) != SHM_OK) return;
   shm__queue_nack(&queue->core, lane & 1, &place);
   shm__leave(queue->handle.space);

@@ -20,6 +20,7 @@
 typedef struct shm__space shm_space;
 typedef struct shm_channel shm_channel;
 typedef struct shm_queue shm_queue;
+typedef struct shm_tuples shm_tuples;
 typedef struct shm_lock shm_lock;
 
 /* SHM_OPEN_STRANGER: map it only; shm_space_attach_again then makes this process a member. */
@@ -94,7 +95,7 @@ typedef struct {
   char codec[32];
 } shm_queue_options;
 
-enum { SHM_GIVEN_MAXSIZE = 64, SHM_GIVEN_MAX_DELIVERIES = 128 };
+enum { SHM_GIVEN_MAXSIZE = 64, SHM_GIVEN_MAX_DELIVERIES = 128, SHM_GIVEN_BOUND = 256 };
 
 typedef struct {
   uint64_t ready, leased, dead, size_bytes, waiting, unfinished;
@@ -122,7 +123,16 @@ typedef struct {
   uint32_t token, deliveries;
 } shm_lease_facts;
 
-enum { SHM_TAKE_LEASE = 1, SHM_WAIT_BELL = 2 };
+enum { SHM_TAKE_LEASE = 1, SHM_WAIT_BELL = 2, SHM_TAKE_READ = 4 };
+
+typedef struct {
+  uint64_t bound;
+  char codec[32];
+} shm_tuples_options;
+
+typedef struct {
+  uint64_t keys, values, size_bytes, waiting;
+} shm_tuples_facts;
 
 /* errors */
 const char *shm_error_text(void);
@@ -223,6 +233,34 @@ int shm_queue_task_done(shm_queue *queue, uint32_t lane, uint64_t deadline_ns);
 int shm_queue_join(shm_queue *queue, uint32_t lane, uint64_t deadline_ns);
 void shm_queue_arm_join(shm_queue *queue, uint32_t lane);
 int shm_queue_shutdown(shm_queue *queue, int immediate, uint64_t deadline_ns);
+
+/* tuple spaces. What SHM_TAKE_READ has shown and is not in small is there until shm_tuples_leave. */
+int shm_tuples_open(shm_space *space, const char *name, uint32_t name_length, const shm_tuples_options *options,
+                    uint32_t given, int create, uint64_t deadline_ns, shm_tuples **tuples);
+void shm_tuples_mark_closing(shm_tuples *tuples);
+void shm_tuples_close(shm_tuples *tuples);
+void shm_tuples_free(shm_tuples *tuples);
+int shm_tuples_alive(shm_tuples *tuples);
+int shm_tuples_is_shut(shm_tuples *tuples);
+void shm_tuples_get_options(shm_tuples *tuples, shm_tuples_options *options);
+int shm_tuples_stat(shm_tuples *tuples, uint64_t deadline_ns, shm_tuples_facts *facts);
+int64_t shm_tuples_length(shm_tuples *tuples, const void *key, uint32_t key_length);
+int64_t shm_tuples_waiting(shm_tuples *tuples, const void *key, uint32_t key_length);
+int shm_tuples_keys(shm_tuples *tuples, const void *prefix, uint32_t prefix_length, uint64_t deadline_ns, uint8_t **keys,
+                    uint64_t *size_bytes);
+void shm_tuples_free_keys(uint8_t *keys);
+int shm_tuples_out(shm_tuples *tuples, const void *key, uint32_t key_length, const void *data, uint64_t length_bytes,
+                   uint32_t codec, uint32_t flags, shm_wait *wait, uint64_t deadline_ns);
+int shm_tuples_out_many(shm_tuples *tuples, const void *key, uint32_t key_length, const shm_piece *pieces, uint64_t count,
+                        uint32_t flags, shm_wait *wait, uint64_t deadline_ns, uint64_t *done);
+int shm_tuples_take(shm_tuples *tuples, const void *key, uint32_t key_length, uint32_t flags, shm_wait *wait, uint64_t deadline_ns,
+                    shm_taken *taken);
+int shm_tuples_take_more(shm_tuples *tuples, const void *key, uint32_t key_length, shm_small *values, uint64_t count,
+                         uint64_t *done);
+int shm_tuples_leave(shm_tuples *tuples, const void *key, uint32_t key_length, shm_wait *wait, shm_taken *taken);
+void shm_tuples_taken(shm_tuples *tuples, const void *key, uint32_t key_length, const shm_taken *taken);
+void shm_tuples_return(shm_tuples *tuples, const void *key, uint32_t key_length, const shm_taken *taken);
+int shm_tuples_shutdown(shm_tuples *tuples, int immediate, uint64_t deadline_ns);
 /* cffi: end */
 
 #endif

@@ -15,7 +15,8 @@ struct shm__wakes {
 
 #define SHM__NO_BELL UINT32_MAX
 
-/* A waiter of this process. */
+/* A waiter of this process: a call that may have to wait. Zeroed at first; while it has a ref it stands in line, across
+ * calls. */
 struct shm__waiter {
   struct shm__ref ref; /* offset 0: none */
   struct shm_waiter *shared;

@@ -38,8 +38,8 @@ static void probe_in_turn(struct shm__queue *queue, u32 n) {
   shm__lane_serve_line(queue, n); /* a dead one may have had no time to */
 }
 
-static void leave(struct shm__queue *queue, u32 n, struct shm__queue_wait *wait) {
-  struct shm__waiter *waiter = &wait->waiter;
+static void leave(struct shm__queue *queue, u32 n, struct shm__waiter *wait) {
+  struct shm__waiter *waiter = wait;
   if (shm_load_acquire(&waiter->shared->state) == SHM_WAIT_GONE) { /* still in line */
     if (shm__lane_lock_to_end(shm__lane_lock_take, queue, n) != SHM_OK) {
       waiter->ref.offset = 0; /* whoever finds it there frees it */
@@ -52,16 +52,16 @@ static void leave(struct shm__queue *queue, u32 n, struct shm__queue_wait *wait)
 }
 
 /* Sleep in line. SHM_OK: it is over, wait has left; *state says how. Else why not yet: SHM_EMPTY, SHM_INTERRUPTED, SHM_CLOSED. */
-static int sleep_in_line(struct shm__queue *queue, u32 n, struct shm__queue_wait *wait, u32 what, u64 deadline_ns) {
+static int sleep_in_line(struct shm__queue *queue, u32 n, struct shm__waiter *wait, u32 what, u64 deadline_ns) {
   for (;;) {
     u32 place = deadline_ns > SHM__SPIN ? shm__wait_show(queue->space, queue->id, what) : SHM_WAITS;
-    int status = shm__waiter_sleep(&wait->waiter, deadline_ns);
+    int status = shm__waiter_sleep(wait, deadline_ns);
     shm__wait_hide(queue->space, place);
     if (status != SHM_EMPTY) return status;
     if (shm__queue_closed(queue)) return SHM_CLOSED;
     if (deadline_ns <= SHM__SPIN) return SHM_EMPTY;
     probe_in_turn(queue, n);
-    if (shm__monotonic_ns() >= deadline_ns && shm_load_acquire(&wait->waiter.shared->state) == SHM_WAIT_WAITING) return SHM_EMPTY;
+    if (shm__monotonic_ns() >= deadline_ns && shm_load_acquire(&wait->shared->state) == SHM_WAIT_WAITING) return SHM_EMPTY;
   }
 }
 
@@ -88,35 +88,35 @@ static int look_for_room(void *context) {
 }
 
 /* Stand in line for room. SHM_OK: try again. */
-static int wait_for_room(struct shm__queue *queue, int bell, struct shm__queue_wait *wait, u64 deadline_ns) {
-  if (!wait->waiter.ref.offset) {
+static int wait_for_room(struct shm__queue *queue, int bell, struct shm__waiter *wait, u64 deadline_ns) {
+  if (!wait->ref.offset) {
     if (deadline_ns == SHM__TRY && !bell) return SHM_FULL;
     if (shm__spin(queue->space, &queue->patience, look_for_room, queue) == SHM_OK) return SHM_OK;
     if (deadline_ns == SHM__SPIN && !bell) return SHM_FULL;
-    int status = shm__waiter_make(queue->space, SHM_WAITER_PUT, bell, deadline_ns, &wait->waiter);
+    int status = shm__waiter_make(queue->space, SHM_WAITER_PUT, bell, deadline_ns, wait);
     if (status == SHM_OK) status = shm__lane_lock_take(queue, 0, deadline_ns);
     if (status != SHM_OK) {
-      shm__waiter_free(queue->space, &wait->waiter);
+      shm__waiter_free(queue->space, wait);
       return status;
     }
     int room = look_for_room(queue) == SHM_OK;
-    if (!room) shm__waiters_add(&queue->lane[0].fifo, &wait->waiter);
+    if (!room) shm__waiters_add(&queue->lane[0].fifo, wait);
     shm__unlock(&queue->lane[0].shared->take_lock);
     if (room) {
-      shm__waiter_free(queue->space, &wait->waiter);
+      shm__waiter_free(queue->space, wait);
       return SHM_OK;
     }
   }
   int status = sleep_in_line(queue, 0, wait, SHM__WAITS_ROOM, deadline_ns);
   if (status == SHM_EMPTY) return SHM_FULL;
-  if (status == SHM_OK) shm__waiter_free(queue->space, &wait->waiter);
+  if (status == SHM_OK) shm__waiter_free(queue->space, wait);
   return status;
 }
 
 int shm__queue_put(struct shm__queue *queue, u32 n, const struct shm__value *values, u64 count, int bell,
-                   struct shm__queue_wait *wait, u64 deadline_ns, u64 *done) {
+                   struct shm__waiter *wait, u64 deadline_ns, u64 *done) {
   *done = 0;
-  if (wait->waiter.ref.offset) { /* it stands in line already */
+  if (wait->ref.offset) { /* it stands in line already */
     int status = wait_for_room(queue, bell, wait, deadline_ns);
     if (status != SHM_OK) return status;
   }
@@ -162,13 +162,13 @@ static int take_some(struct shm__queue *queue, u32 n, int lease, u64 deadline_ns
 }
 
 /* What the waiter was given. */
-static int collect_grant(struct shm__queue *queue, u32 n, int lease, struct shm__queue_wait *wait, struct shm__value *value,
+static int collect_grant(struct shm__queue *queue, u32 n, int lease, struct shm__waiter *wait, struct shm__value *value,
                          struct shm__place *place) {
-  struct shm_waiter *waiter = wait->waiter.shared;
+  struct shm_waiter *waiter = wait->shared;
   struct shm__fifo *fifo = &queue->lane[n].fifo;
   u32 state = shm_load_acquire(&waiter->state); /* SYNC waiter */
   *place = shm__fifo_place(fifo, waiter->segment, waiter->index);
-  shm__waiter_free(queue->space, &wait->waiter);
+  shm__waiter_free(queue->space, wait);
   if (state != SHM_WAIT_GRANTED) return SHM_CLOSED;
   int status = place->cell ? shm__fifo_read_held(fifo, place, value) : SHM_CORRUPTED;
   if (status != SHM_OK) return status;
@@ -180,17 +180,17 @@ static int collect_grant(struct shm__queue *queue, u32 n, int lease, struct shm_
   return SHM_OK;
 }
 
-int shm__queue_take(struct shm__queue *queue, u32 n, int lease, int bell, struct shm__queue_wait *wait, u64 deadline_ns,
+int shm__queue_take(struct shm__queue *queue, u32 n, int lease, int bell, struct shm__waiter *wait, u64 deadline_ns,
                     struct shm__value *value, struct shm__place *place) {
   struct shm__glance glance;
-  while (!wait->waiter.ref.offset) {
+  while (!wait->ref.offset) {
     int status = take_some(queue, n, lease, deadline_ns, value, place, &glance, NULL);
     if (status != SHM_EMPTY || (deadline_ns == SHM__TRY && !bell)) return status;
     if (shm__spin(queue->space, &queue->patience, shm__glance_again, &glance) == SHM_OK) continue;
     if (deadline_ns == SHM__SPIN && !bell) return SHM_EMPTY;
-    status = shm__waiter_make(queue->space, SHM_WAITER_TAKE, bell, deadline_ns, &wait->waiter);
-    if (status == SHM_OK) status = take_some(queue, n, lease, deadline_ns, value, place, &glance, &wait->waiter);
-    if (status != SHM_EMPTY) shm__waiter_free(queue->space, &wait->waiter);
+    status = shm__waiter_make(queue->space, SHM_WAITER_TAKE, bell, deadline_ns, wait);
+    if (status == SHM_OK) status = take_some(queue, n, lease, deadline_ns, value, place, &glance, wait);
+    if (status != SHM_EMPTY) shm__waiter_free(queue->space, wait);
     else if (shm__fifo_length(&queue->lane[n].fifo) > 0) shm__lane_serve_line(queue, n); /* SYNC fifo.waiters: put in between */
     if (status != SHM_EMPTY) return status;
   }
@@ -219,18 +219,18 @@ int shm__queue_take_more(struct shm__queue *queue, u32 n, struct shm__value *val
   return *done ? SHM_OK : status;
 }
 
-int shm__queue_leave_line(struct shm__queue *queue, u32 n, int lease, struct shm__queue_wait *wait, struct shm__value *value,
+int shm__queue_leave_line(struct shm__queue *queue, u32 n, int lease, struct shm__waiter *wait, struct shm__value *value,
                           struct shm__place *place) {
   struct shm__wakes wakes = {.count = 0};
   place->cell = NULL;
-  if (!wait->waiter.ref.offset) return SHM_EMPTY;
-  u32 kind = wait->waiter.shared->kind, state = shm__waiter_give_up(&wait->waiter);
+  if (!wait->ref.offset) return SHM_EMPTY;
+  u32 kind = wait->shared->kind, state = shm__waiter_give_up(wait);
   if (state == SHM_WAIT_WAITING) {
     leave(queue, n, wait);
     return SHM_EMPTY;
   }
   if (kind == SHM_WAITER_TAKE) return collect_grant(queue, n, lease, wait, value, place);
-  shm__waiter_free(queue->space, &wait->waiter);
+  shm__waiter_free(queue->space, wait);
   if (state == SHM_WAIT_GRANTED && shm__lane_lock_to_end(shm__lane_lock_take, queue, n) == SHM_OK) { /* the room was for somebody else, then */
     shm__waiters_admit(&queue->lane[n].fifo, 1, &wakes);
     shm__lane_unlock_take(queue, n, &wakes);

@@ -32,11 +32,6 @@ struct shm__queue_options {
   char codec[32];
 };
 
-/* A call that may have to wait: zeroed at first. While it has a waiter it stands in line, across calls. */
-struct shm__queue_wait {
-  struct shm__waiter waiter;
-};
-
 struct shm__queue_facts {
   u64 ready, leased, dead, size_bytes, waiting, unfinished;
 };
@@ -49,16 +44,16 @@ int shm__queue_bind(struct shm__space *space, u64 main, struct shm__queue *queue
 
 /* Put values[0..count) in order; *done are in. SHM_FULL: no room before the deadline, *wait stands in line. */
 int shm__queue_put(struct shm__queue *queue, u32 lane, const struct shm__value *values, u64 count, int bell,
-                   struct shm__queue_wait *wait, u64 deadline_ns, u64 *done);
+                   struct shm__waiter *wait, u64 deadline_ns, u64 *done);
 
 /* Take the next value: inline ones are copied and gone; others, and all that are leased, are held at *place. SHM_EMPTY:
  * none before the deadline, *wait stands in line; SHM_CLOSED; SHM_INTERRUPTED, SHM_TIMEOUT, SHM_BUSY. */
-int shm__queue_take(struct shm__queue *queue, u32 lane, int lease, int bell, struct shm__queue_wait *wait, u64 deadline_ns,
+int shm__queue_take(struct shm__queue *queue, u32 lane, int lease, int bell, struct shm__waiter *wait, u64 deadline_ns,
                     struct shm__value *value, struct shm__place *place);
 /* Take more, at once. */
 int shm__queue_take_more(struct shm__queue *queue, u32 lane, struct shm__value *values, u64 count, u64 *done);
 /* Leave the line. SHM_OK: at the last moment a value was given, as by take; SHM_EMPTY. */
-int shm__queue_leave_line(struct shm__queue *queue, u32 lane, int lease, struct shm__queue_wait *wait, struct shm__value *value,
+int shm__queue_leave_line(struct shm__queue *queue, u32 lane, int lease, struct shm__waiter *wait, struct shm__value *value,
                           struct shm__place *place);
 
 /* What is held at place: taken for good; a lease: and done with. Or it goes back. */

@@ -88,23 +88,23 @@ static void probe_in_turn(struct shm__tuples *tuples, const struct shm__key *key
 }
 
 /* Sleep in line. SHM_OK: it is over. Else why not yet: SHM_EMPTY, SHM_INTERRUPTED, SHM_CLOSED. */
-static int sleep_in_line(struct shm__tuples *tuples, const struct shm__key *key, struct shm__tuples_wait *wait, u32 what,
+static int sleep_in_line(struct shm__tuples *tuples, const struct shm__key *key, struct shm__waiter *wait, u32 what,
                          u64 deadline_ns) {
   for (;;) {
     u32 place = deadline_ns > SHM__SPIN ? shm__wait_show(tuples->space, tuples->id, what) : SHM_WAITS;
-    int status = shm__waiter_sleep(&wait->waiter, deadline_ns);
+    int status = shm__waiter_sleep(wait, deadline_ns);
     shm__wait_hide(tuples->space, place);
     if (status != SHM_EMPTY) return status;
     if (shm__tuples_closed(tuples)) return SHM_CLOSED;
     if (deadline_ns <= SHM__SPIN) return SHM_EMPTY;
     probe_in_turn(tuples, key);
-    if (shm__monotonic_ns() >= deadline_ns && shm_load_acquire(&wait->waiter.shared->state) == SHM_WAIT_WAITING) return SHM_EMPTY;
+    if (shm__monotonic_ns() >= deadline_ns && shm_load_acquire(&wait->shared->state) == SHM_WAIT_WAITING) return SHM_EMPTY;
   }
 }
 
 /* Out of the line, and free. A block that only we looked at goes with it. */
-static void drop_waiter(struct shm__tuples *tuples, const struct shm__key *key, struct shm__tuples_wait *wait) {
-  struct shm__waiter *waiter = &wait->waiter;
+static void drop_waiter(struct shm__tuples *tuples, const struct shm__key *key, struct shm__waiter *wait) {
+  struct shm__waiter *waiter = wait;
   u32 state = shm_load_acquire(&waiter->shared->state);
   if (state == SHM_WAIT_GONE || (state == SHM_WAIT_SHOWN && waiter->shared->block)) { /* still in line */
     struct shm__wakes wakes = {.count = 0};
@@ -169,37 +169,37 @@ static int put_some(struct shm__tuples *tuples, const struct shm__key *key, cons
 }
 
 /* Stand in line for room. SHM_OK: try again. */
-static int wait_for_room(struct shm__tuples *tuples, const struct shm__key *key, int bell, struct shm__tuples_wait *wait, u64 deadline_ns) {
-  if (!wait->waiter.ref.offset) {
+static int wait_for_room(struct shm__tuples *tuples, const struct shm__key *key, int bell, struct shm__waiter *wait, u64 deadline_ns) {
+  if (!wait->ref.offset) {
     struct shm__wakes wakes = {.count = 0};
     struct spot spot;
     if (deadline_ns <= SHM__SPIN && !bell) return SHM_FULL;
-    int status = shm__waiter_make(tuples->space, SHM_WAITER_PUT, bell, deadline_ns, &wait->waiter);
+    int status = shm__waiter_make(tuples->space, SHM_WAITER_PUT, bell, deadline_ns, wait);
     if (status == SHM_OK) status = find_to_take(tuples, key, deadline_ns, &spot);
     if (status != SHM_OK) {
-      shm__waiter_free(tuples->space, &wait->waiter);
+      shm__waiter_free(tuples->space, wait);
       return status;
     }
     int full = spot.entry && shm__fifo_length(&spot.fifo) >= tuples->bound && !shm__tuples_closed(tuples) && !shm__tuples_is_shut(tuples);
-    if (full) shm__waiters_add(&spot.fifo, &wait->waiter);
+    if (full) shm__waiters_add(&spot.fifo, wait);
     leave_spot(tuples, &spot, &wakes, NULL);
     if (!full) {
-      shm__waiter_free(tuples->space, &wait->waiter);
+      shm__waiter_free(tuples->space, wait);
       return SHM_OK;
     }
   }
   int status = sleep_in_line(tuples, key, wait, SHM__WAITS_ROOM, deadline_ns);
   if (status == SHM_EMPTY) return SHM_FULL;
-  if (status == SHM_OK) shm__waiter_free(tuples->space, &wait->waiter);
+  if (status == SHM_OK) shm__waiter_free(tuples->space, wait);
   return status;
 }
 
 int shm__tuples_out(struct shm__tuples *tuples, const struct shm__key *key, const struct shm__value *values, u64 count, int bell,
-                    struct shm__tuples_wait *wait, u64 deadline_ns, u64 *done) {
+                    struct shm__waiter *wait, u64 deadline_ns, u64 *done) {
   struct shm__shard shard = shm__tuples_shard_of(tuples, key);
   u32 cells = 0;
   *done = 0;
-  if (wait->waiter.ref.offset) { /* it stands in line already */
+  if (wait->ref.offset) { /* it stands in line already */
     int status = wait_for_room(tuples, key, bell, wait, deadline_ns);
     if (status != SHM_OK) return status;
   }
@@ -274,14 +274,14 @@ void shm__tuples_return(struct shm__tuples *tuples, const struct shm__key *key, 
 }
 
 /* What the waiter was given; wait has left then. */
-static int collect_grant(struct shm__tuples *tuples, const struct shm__key *key, struct shm__tuples_wait *wait,
+static int collect_grant(struct shm__tuples *tuples, const struct shm__key *key, struct shm__waiter *wait,
                          struct shm__value *value, struct shm__place *place) {
-  struct shm_waiter *waiter = wait->waiter.shared;
+  struct shm_waiter *waiter = wait->shared;
   struct shm__fifo fifo = {.space = tuples->space, .id = tuples->id, .cells_most = SHM__TUPLES_CELLS_MOST,
                            .longest_bytes = tuples->space->size_bytes};
   int granted = shm_load_acquire(&waiter->state) == SHM_WAIT_GRANTED; /* SYNC waiter */
   u64 segment = waiter->segment, index = waiter->index;
-  shm__waiter_free(tuples->space, &wait->waiter);
+  shm__waiter_free(tuples->space, wait);
   if (!granted) return SHM_CLOSED;
   *place = shm__fifo_place(&fifo, segment, index);
   int status = place->cell ? shm__fifo_read_held(&fifo, place, value) : SHM_CORRUPTED;
@@ -289,21 +289,21 @@ static int collect_grant(struct shm__tuples *tuples, const struct shm__key *key,
   return status;
 }
 
-int shm__tuples_take(struct shm__tuples *tuples, const struct shm__key *key, int bell, struct shm__tuples_wait *wait,
+int shm__tuples_take(struct shm__tuples *tuples, const struct shm__key *key, int bell, struct shm__waiter *wait,
                      u64 deadline_ns, struct shm__value *value, struct shm__place *place) {
   struct shm__shard shard = shm__tuples_shard_of(tuples, key);
   struct shm__glance glance;
   place->cell = NULL;
-  while (!wait->waiter.ref.offset) {
+  while (!wait->ref.offset) {
     int status = take_some(tuples, key, deadline_ns, value, place, &glance, NULL);
     if (status != SHM_EMPTY || (deadline_ns == SHM__TRY && !bell)) return status;
     if (glance.word && shm__spin(tuples->space, &tuples->patience, shm__glance_again, &glance) == SHM_OK) continue;
     if (deadline_ns == SHM__SPIN && !bell) return SHM_EMPTY;
-    status = shm__waiter_make(tuples->space, SHM_WAITER_TAKE, bell, deadline_ns, &wait->waiter);
-    while (status == SHM_OK && (status = take_some(tuples, key, deadline_ns, value, place, &glance, &wait->waiter)) == SHM_NOT_FOUND) {
+    status = shm__waiter_make(tuples->space, SHM_WAITER_TAKE, bell, deadline_ns, wait);
+    while (status == SHM_OK && (status = take_some(tuples, key, deadline_ns, value, place, &glance, wait)) == SHM_NOT_FOUND) {
       status = shm__tuples_add(tuples, &shard, key, deadline_ns);
     }
-    if (status != SHM_EMPTY) shm__waiter_free(tuples->space, &wait->waiter);
+    if (status != SHM_EMPTY) shm__waiter_free(tuples->space, wait);
     else if (glance.word && shm__glance_again(&glance) == SHM_OK) serve_line(tuples, key); /* SYNC fifo.waiters: put in between */
     if (status != SHM_EMPTY) return status;
   }
@@ -358,32 +358,32 @@ static int read_some(struct shm__tuples *tuples, const struct shm__key *key, u64
 }
 
 /* What the waiter was shown. */
-static int collect_shown(struct shm__tuples *tuples, struct shm__tuples_wait *wait, struct shm__value *value) {
-  struct shm_waiter *waiter = wait->waiter.shared;
+static int collect_shown(struct shm__tuples *tuples, struct shm__waiter *wait, struct shm__value *value) {
+  struct shm_waiter *waiter = wait->shared;
   int shown = shm_load_acquire(&waiter->state) == SHM_WAIT_SHOWN; /* SYNC waiter */
   value->length_bytes = waiter->length_bytes;
   value->codec = waiter->codec;
   value->block = (struct shm__ref){waiter->block, waiter->block_gen};
   if (shown && value->block.offset) return SHM_OK; /* it pins that until it leaves the line */
   if (shown && value->length_bytes <= SHM_INLINE_BYTES) memcpy(value->data, waiter->data, value->length_bytes);
-  shm__waiter_free(tuples->space, &wait->waiter);
+  shm__waiter_free(tuples->space, wait);
   return shown ? SHM_OK : SHM_CLOSED;
 }
 
-int shm__tuples_read(struct shm__tuples *tuples, const struct shm__key *key, int bell, struct shm__tuples_wait *wait,
+int shm__tuples_read(struct shm__tuples *tuples, const struct shm__key *key, int bell, struct shm__waiter *wait,
                      u64 deadline_ns, struct shm__value *value) {
   struct shm__shard shard = shm__tuples_shard_of(tuples, key);
-  if (!wait->waiter.ref.offset) {
+  if (!wait->ref.offset) {
     int stay = deadline_ns > SHM__SPIN || bell;
     int status = read_some(tuples, key, deadline_ns, value, NULL);
     if (status != SHM_SHORT && !(status == SHM_EMPTY && stay)) return status;
-    status = shm__waiter_make(tuples->space, SHM_WAITER_READ, bell, deadline_ns, &wait->waiter);
-    while (status == SHM_OK && (status = read_some(tuples, key, deadline_ns, value, &wait->waiter)) == SHM_NOT_FOUND) {
+    status = shm__waiter_make(tuples->space, SHM_WAITER_READ, bell, deadline_ns, wait);
+    while (status == SHM_OK && (status = read_some(tuples, key, deadline_ns, value, wait)) == SHM_NOT_FOUND) {
       status = shm__tuples_add(tuples, &shard, key, deadline_ns);
     }
     if (status == SHM_OK && value->block.offset) return SHM_OK; /* pinned */
     if (status != SHM_EMPTY) {
-      shm__waiter_free(tuples->space, &wait->waiter);
+      shm__waiter_free(tuples->space, wait);
       return status;
     }
     serve_line(tuples, key); /* SYNC fifo.waiters: put in between */
@@ -392,11 +392,11 @@ int shm__tuples_read(struct shm__tuples *tuples, const struct shm__key *key, int
   return status == SHM_OK ? collect_shown(tuples, wait, value) : status;
 }
 
-int shm__tuples_leave_line(struct shm__tuples *tuples, const struct shm__key *key, struct shm__tuples_wait *wait,
+int shm__tuples_leave_line(struct shm__tuples *tuples, const struct shm__key *key, struct shm__waiter *wait,
                            struct shm__value *value, struct shm__place *place) {
   place->cell = NULL;
-  if (!wait->waiter.ref.offset) return SHM_EMPTY;
-  u32 kind = wait->waiter.shared->kind, state = shm__waiter_give_up(&wait->waiter);
+  if (!wait->ref.offset) return SHM_EMPTY;
+  u32 kind = wait->shared->kind, state = shm__waiter_give_up(wait);
   if (kind == SHM_WAITER_TAKE && state == SHM_WAIT_GRANTED) return collect_grant(tuples, key, wait, value, place);
   drop_waiter(tuples, key, wait);
   if (kind == SHM_WAITER_PUT && state == SHM_WAIT_GRANTED) { /* the room was for somebody else, then */

@@ -22,11 +22,6 @@ struct shm__tuples_options {
   char codec[32];
 };
 
-/* A call that may have to wait: zeroed at first. While it has a waiter it stands in line, across calls. */
-struct shm__tuples_wait {
-  struct shm__waiter waiter;
-};
-
 struct shm__tuples_facts {
   u64 keys, values, size_bytes, waiting;
 };
@@ -39,21 +34,21 @@ int shm__tuples_bind(struct shm__space *space, u64 main, struct shm__tuples *tup
 
 /* Put values[0..count) under the key, in order; *done are in. SHM_FULL: no room before the deadline. */
 int shm__tuples_out(struct shm__tuples *tuples, const struct shm__key *key, const struct shm__value *values, u64 count, int bell,
-                    struct shm__tuples_wait *wait, u64 deadline_ns, u64 *done);
+                    struct shm__waiter *wait, u64 deadline_ns, u64 *done);
 
 /* Take the key's oldest value: inline ones are copied and gone; others are held at *place until shm__tuples_taken or
  * shm__tuples_return. SHM_EMPTY: none before the deadline, *wait stands in line; SHM_CLOSED; SHM_INTERRUPTED, SHM_TIMEOUT,
  * SHM_BUSY. */
-int shm__tuples_take(struct shm__tuples *tuples, const struct shm__key *key, int bell, struct shm__tuples_wait *wait,
+int shm__tuples_take(struct shm__tuples *tuples, const struct shm__key *key, int bell, struct shm__waiter *wait,
                      u64 deadline_ns, struct shm__value *value, struct shm__place *place);
 /* Take more, at once. SHM_SHORT: the next one is not inline. */
 int shm__tuples_take_more(struct shm__tuples *tuples, const struct shm__key *key, struct shm__value *values, u64 count, u64 *done);
 /* Look at it. A value that is not inline is copied by the caller: *wait is then a waiter that pins its block, until
  * shm__tuples_leave_line. */
-int shm__tuples_read(struct shm__tuples *tuples, const struct shm__key *key, int bell, struct shm__tuples_wait *wait,
+int shm__tuples_read(struct shm__tuples *tuples, const struct shm__key *key, int bell, struct shm__waiter *wait,
                      u64 deadline_ns, struct shm__value *value);
 /* Leave the line. SHM_OK: at the last moment a value was given, as by take; SHM_EMPTY. */
-int shm__tuples_leave_line(struct shm__tuples *tuples, const struct shm__key *key, struct shm__tuples_wait *wait,
+int shm__tuples_leave_line(struct shm__tuples *tuples, const struct shm__key *key, struct shm__waiter *wait,
                            struct shm__value *value, struct shm__place *place);
 /* What is held at place: taken for good, or not at all. */
 void shm__tuples_taken(struct shm__tuples *tuples, const struct shm__key *key, const struct shm__place *place);
@@ -62,10 +57,12 @@ void shm__tuples_return(struct shm__tuples *tuples, const struct shm__key *key, 
 u64 shm__tuples_length(struct shm__tuples *tuples, const struct shm__key *key);
 u64 shm__tuples_waiting(struct shm__tuples *tuples, const struct shm__key *key);
 int shm__tuples_shutdown(struct shm__tuples *tuples, int immediate, u64 deadline_ns);
-void shm__tuples_stat(struct shm__tuples *tuples, struct shm__tuples_facts *facts);
-/* Call visit for every key of a shard that has values, with its put lock held. */
-int shm__tuples_walk(struct shm__tuples *tuples, u32 shard, int (*visit)(const u8 *key, u32 length, u64 values, void *context),
+int shm__tuples_stat(struct shm__tuples *tuples, u64 deadline_ns, struct shm__tuples_facts *facts);
+/* Call visit for every key of a shard that has values, with its put lock held, until it returns non-zero, which is given. */
+int shm__tuples_walk(struct shm__tuples *tuples, u32 shard, u64 deadline_ns, int (*visit)(const u8 *key, u32 length, u64 values, void *context),
                      void *context);
+/* Give the memory of idle entries back. */
+void shm__tuples_reclaim(struct shm__tuples *tuples);
 void shm__tuples_wake(struct shm__tuples *tuples);
 
 #endif

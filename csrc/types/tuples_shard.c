@@ -176,7 +176,7 @@ static void remove_idle(struct shm__tuples *tuples, struct shm__shard *shard, u3
 }
 
 /* The last idle entries of all shards, for their memory. */
-static void remove_all_idle(struct shm__tuples *tuples) {
+void shm__tuples_reclaim(struct shm__tuples *tuples) {
   for (u32 n = 0; n < tuples->shard_count; n++) {
     struct shm__shard shard = shm__tuples_shard(tuples, n);
     for (u32 before = UINT32_MAX; shm_load_relaxed(&shard.shared->idle) > 0 && shm_load_relaxed(&shard.shared->idle) < before;) {
@@ -193,7 +193,7 @@ static void remove_all_idle(struct shm__tuples *tuples) {
 int shm__tuples_alloc(struct shm__tuples *tuples, u64 size_bytes, u64 deadline_ns, struct shm__ref *ref) {
   int status = shm__block_alloc(tuples->space, size_bytes, deadline_ns, ref);
   if (status != SHM_SPACE_FULL) return status;
-  remove_all_idle(tuples);
+  shm__tuples_reclaim(tuples);
   return shm__block_alloc(tuples->space, size_bytes, deadline_ns, ref);
 }
 

@@ -1,0 +1,281 @@
+/* api/tuples.c: tuple spaces, for callers outside. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "../os/clock.h"
+#include "../types/tuples.h"
+#include "handle.h"
+#include "values.h"
+
+struct shm_tuples {
+  struct shm__handle handle;
+  struct shm__tuples core;
+};
+
+/* ---- opening and closing ---------------------------------------------------------------------------------------------- */
+static int make_tuples(struct shm__space *space, u32 id, void *options, u64 deadline_ns, struct shm__ref *main) {
+  const shm_tuples_options *wanted = options;
+  struct shm__tuples_options made = {.bound = wanted->bound};
+  memcpy(made.codec, wanted->codec, sizeof made.codec);
+  return shm__tuples_make(space, id, &made, deadline_ns, main);
+}
+
+static int check_options(const struct shm__tuples *tuples, const shm_tuples_options *wanted, u32 given) {
+  if (given & SHM_GIVEN_BOUND && wanted->bound != tuples->bound) {
+    return shm__fail(SHM_MISMATCH, "the tuple space was made with bound=%llu; bound=%llu was asked for (0 is None)",
+                     (unsigned long long)tuples->bound, (unsigned long long)wanted->bound);
+  }
+  const char *codec = (const char *)tuples->shared->codec;
+  if (given & SHM_GIVEN_CODEC && strncmp(wanted->codec, codec, sizeof wanted->codec) != 0) {
+    return shm__fail(SHM_MISMATCH, "the tuple space was made with codec=\"%.32s\"; codec=\"%.32s\" was asked for", codec, wanted->codec);
+  }
+  return SHM_OK;
+}
+
+int shm_tuples_open(shm_space *space, const char *name, uint32_t name_length, const shm_tuples_options *options,
+                    uint32_t given, int create, uint64_t deadline_ns, shm_tuples **tuples) {
+  shm_tuples *made = calloc(1, sizeof *made);
+  if (!made) return shm__fail(SHM_SPACE_FULL, "no memory");
+  shm_tuples_options wanted = *options;
+  struct shm__maker maker = {make_tuples, &wanted};
+  int status = shm__handle_open(&made->handle, space, SHM_KIND_TUPLES, name, name_length, create ? &maker : NULL, deadline_ns);
+  if (status == SHM_OK) {
+    status = shm__tuples_bind(space, made->handle.structure->main, &made->core);
+    if (status == SHM_OK) status = check_options(&made->core, options, given);
+    if (status != SHM_OK) shm__handle_let_go(&made->handle);
+  }
+  if (status != SHM_OK) {
+    free(made);
+    return status;
+  }
+  made->core.closing = &made->handle.closing;
+  *tuples = made;
+  return SHM_OK;
+}
+
+static void wake(void *tuples) { shm__tuples_wake(tuples); }
+
+void shm_tuples_mark_closing(shm_tuples *tuples) { shm_store_release(&tuples->handle.closing, 1); }
+
+void shm_tuples_close(shm_tuples *tuples) { shm__handle_close(&tuples->handle, wake, &tuples->core); }
+
+void shm_tuples_free(shm_tuples *tuples) {
+  shm_tuples_close(tuples);
+  free(tuples);
+}
+
+int shm_tuples_alive(shm_tuples *tuples) {
+  return shm_load_acquire(&tuples->handle.space->header->life) == SHM_LIFE_LIVE &&
+         shm_load_acquire(&tuples->core.shared->life) == SHM_LIFE_LIVE && !shm_load_acquire(&tuples->handle.closing);
+}
+
+int shm_tuples_is_shut(shm_tuples *tuples) { return shm_load_acquire(&tuples->core.shared->stream) == SHM_STREAM_SHUT; }
+
+/* ---- looking ---------------------------------------------------------------------------------------------------------- */
+void shm_tuples_get_options(shm_tuples *tuples, shm_tuples_options *options) {
+  *options = (shm_tuples_options){.bound = tuples->core.bound};
+  memcpy(options->codec, tuples->core.shared->codec, sizeof options->codec - 1);
+}
+
+int shm_tuples_stat(shm_tuples *tuples, uint64_t deadline_ns, shm_tuples_facts *facts) {
+  struct shm__tuples_facts found;
+  int status = shm__handle_enter(&tuples->handle);
+  if (status != SHM_OK) return status;
+  status = shm__tuples_stat(&tuples->core, deadline_ns, &found);
+  *facts = (shm_tuples_facts){found.keys, found.values, found.size_bytes, found.waiting};
+  shm__handle_leave(&tuples->handle);
+  return status;
+}
+
+int64_t shm_tuples_length(shm_tuples *tuples, const void *key, uint32_t key_length) {
+  struct shm__key wanted = shm__key_of(key, key_length);
+  int status = shm__handle_enter(&tuples->handle);
+  if (status != SHM_OK) return status;
+  int64_t length = (int64_t)shm__tuples_length(&tuples->core, &wanted);
+  shm__handle_leave(&tuples->handle);
+  return length;
+}
+
+int64_t shm_tuples_waiting(shm_tuples *tuples, const void *key, uint32_t key_length) {
+  struct shm__key wanted = shm__key_of(key, key_length);
+  int status = shm__handle_enter(&tuples->handle);
+  if (status != SHM_OK) return status;
+  int64_t waiting = (int64_t)shm__tuples_waiting(&tuples->core, &wanted);
+  shm__handle_leave(&tuples->handle);
+  return waiting;
+}
+
+struct key_list {
+  u8 *bytes;
+  u64 used_bytes, room_bytes;
+  const u8 *prefix;
+  u32 prefix_length;
+};
+
+/* Each key as its length (u32) and its bytes. */
+static int list_key(const u8 *key, u32 length, u64 values, void *context) {
+  struct key_list *list = context;
+  (void)values;
+  if (length < list->prefix_length || memcmp(key, list->prefix, list->prefix_length) != 0) return 0;
+  u64 need = list->used_bytes + sizeof length + length;
+  if (need > list->room_bytes) {
+    u64 room = need * 2 + 4096;
+    u8 *grown = realloc(list->bytes, room);
+    if (!grown) return shm__fail(SHM_SPACE_FULL, "no memory for a list of keys");
+    list->bytes = grown;
+    list->room_bytes = room;
+  }
+  memcpy(list->bytes + list->used_bytes, &length, sizeof length);
+  memcpy(list->bytes + list->used_bytes + sizeof length, key, length);
+  list->used_bytes = need;
+  return 0;
+}
+
+int shm_tuples_keys(shm_tuples *tuples, const void *prefix, uint32_t prefix_length, uint64_t deadline_ns, uint8_t **keys,
+                    uint64_t *size_bytes) {
+  struct key_list list = {.prefix = prefix, .prefix_length = prefix_length};
+  int status = shm__handle_enter(&tuples->handle);
+  if (status != SHM_OK) return status;
+  for (u32 n = 0; n < tuples->core.shard_count && status == SHM_OK; n++) {
+    status = shm__tuples_walk(&tuples->core, n, deadline_ns, list_key, &list);
+  }
+  shm__handle_leave(&tuples->handle);
+  if (status != SHM_OK) {
+    free(list.bytes);
+    return status;
+  }
+  *keys = list.bytes;
+  *size_bytes = list.used_bytes;
+  return SHM_OK;
+}
+
+void shm_tuples_free_keys(uint8_t *keys) { free(keys); }
+
+/* ---- values in -------------------------------------------------------------------------------------------------------- */
+static int prepare(shm_tuples *tuples, const shm_piece *piece, u64 deadline_ns, struct shm__value *value) {
+  int status = shm__prepare(tuples->handle.space, piece, deadline_ns, value);
+  if (status != SHM_SPACE_FULL) return status;
+  shm__tuples_reclaim(&tuples->core);
+  return shm__prepare(tuples->handle.space, piece, deadline_ns, value);
+}
+
+int shm_tuples_out_many(shm_tuples *tuples, const void *key, uint32_t key_length, const shm_piece *pieces, uint64_t count,
+                        uint32_t flags, shm_wait *wait, uint64_t deadline_ns, uint64_t *done) {
+  enum { BATCH = 32, BATCH_BYTES = 65536 }; /* no more memory at once than a bag of short values needs */
+  struct shm__value values[BATCH];
+  struct shm__key wanted = shm__key_of(key, key_length);
+  *done = 0;
+  int status = shm__handle_enter(&tuples->handle);
+  if (status != SHM_OK) return status;
+  struct shm__waiter waiter = shm__waiter_of(wait);
+  while (*done < count && status == SHM_OK) {
+    u64 ready = 0, put = 0, ready_bytes = 0;
+    while (ready < BATCH && ready_bytes < BATCH_BYTES && *done + ready < count && status == SHM_OK) {
+      const shm_piece *piece = &pieces[*done + ready];
+      ready_bytes += piece->length_bytes;
+      status = prepare(tuples, piece, deadline_ns, &values[ready]);
+      ready += status == SHM_OK;
+    }
+    int putting = SHM_OK;
+    if (ready) putting = shm__tuples_out(&tuples->core, &wanted, values, ready, flags & SHM_WAIT_BELL, &waiter, deadline_ns, &put);
+    for (u64 i = put; i < ready; i++) shm__block_free(tuples->handle.space, values[i].block);
+    *done += put;
+    if (putting != SHM_OK || ready > 0) status = putting; /* what stopped us after some are ready may be over by now */
+  }
+  shm__keep_waiter(wait, &waiter);
+  shm__handle_leave(&tuples->handle);
+  return status;
+}
+
+int shm_tuples_out(shm_tuples *tuples, const void *key, uint32_t key_length, const void *data, uint64_t length_bytes,
+                   uint32_t codec, uint32_t flags, shm_wait *wait, uint64_t deadline_ns) {
+  struct shm__value value;
+  struct shm__key wanted = shm__key_of(key, key_length);
+  shm_piece piece = {data, length_bytes, codec};
+  u64 done = 0;
+  int status = shm__handle_enter(&tuples->handle);
+  if (status != SHM_OK) return status;
+  struct shm__waiter waiter = shm__waiter_of(wait);
+  status = prepare(tuples, &piece, deadline_ns, &value);
+  if (status == SHM_OK) {
+    status = shm__tuples_out(&tuples->core, &wanted, &value, 1, flags & SHM_WAIT_BELL, &waiter, deadline_ns, &done);
+    if (done == 0) shm__block_free(tuples->handle.space, value.block);
+  }
+  shm__keep_waiter(wait, &waiter);
+  shm__handle_leave(&tuples->handle);
+  return status;
+}
+
+/* ---- values out ------------------------------------------------------------------------------------------------------- */
+int shm_tuples_take(shm_tuples *tuples, const void *key, uint32_t key_length, uint32_t flags, shm_wait *wait, uint64_t deadline_ns,
+                    shm_taken *taken) {
+  struct shm__value value;
+  struct shm__place place = {0};
+  struct shm__key wanted = shm__key_of(key, key_length);
+  int status = shm__handle_enter(&tuples->handle);
+  if (status != SHM_OK) return status;
+  struct shm__waiter waiter = shm__waiter_of(wait);
+  if (flags & SHM_TAKE_READ) {
+    status = shm__tuples_read(&tuples->core, &wanted, flags & SHM_WAIT_BELL, &waiter, deadline_ns, &value);
+  } else {
+    status = shm__tuples_take(&tuples->core, &wanted, flags & SHM_WAIT_BELL, &waiter, deadline_ns, &value, &place);
+  }
+  shm__keep_waiter(wait, &waiter);
+  if (status == SHM_OK) shm__tell_taken(tuples->handle.space, &value, &place, taken);
+  shm__handle_leave(&tuples->handle);
+  return status;
+}
+
+int shm_tuples_take_more(shm_tuples *tuples, const void *key, uint32_t key_length, shm_small *values, uint64_t count, uint64_t *done) {
+  struct shm__key wanted = shm__key_of(key, key_length);
+  *done = 0;
+  int status = shm__handle_enter(&tuples->handle);
+  if (status != SHM_OK) return status;
+  status = shm__tuples_take_more(&tuples->core, &wanted, (struct shm__value *)values, count, done);
+  shm__handle_leave(&tuples->handle);
+  return status;
+}
+
+int shm_tuples_leave(shm_tuples *tuples, const void *key, uint32_t key_length, shm_wait *wait, shm_taken *taken) {
+  struct shm__value value;
+  struct shm__place place = {0};
+  struct shm__key wanted = shm__key_of(key, key_length);
+  if (!wait->block) return SHM_EMPTY;
+  /* Not behind handle_enter: a handle that is being closed must leave its lines, too. */
+  if (tuples->handle.epoch != shm__fork_epoch || shm__enter(tuples->handle.space) != SHM_OK) return SHM_EMPTY;
+  struct shm__waiter waiter = shm__waiter_of(wait);
+  int status = shm__tuples_leave_line(&tuples->core, &wanted, &waiter, &value, &place);
+  shm__keep_waiter(wait, &waiter);
+  if (status == SHM_OK) shm__tell_taken(tuples->handle.space, &value, &place, taken);
+  shm__leave(tuples->handle.space);
+  return status;
+}
+
+/* What is held is let go also when the handle was closed meanwhile; in a child of a fork it is the parent's. */
+static int enter_to_let_go(shm_tuples *tuples, const shm_taken *taken) {
+  return taken->held && tuples->handle.epoch == shm__fork_epoch ? shm__enter(tuples->handle.space) : SHM_FORKED;
+}
+
+void shm_tuples_taken(shm_tuples *tuples, const void *key, uint32_t key_length, const shm_taken *taken) {
+  struct shm__key wanted = shm__key_of(key, key_length);
+  struct shm__place place = shm__place_of(taken);
+  if (enter_to_let_go(tuples, taken) != SHM_OK) return;
+  shm__tuples_taken(&tuples->core, &wanted, &place);
+  shm__leave(tuples->handle.space);
+}
+
+void shm_tuples_return(shm_tuples *tuples, const void *key, uint32_t key_length, const shm_taken *taken) {
+  struct shm__key wanted = shm__key_of(key, key_length);
+  struct shm__place place = shm__place_of(taken);
+  if (enter_to_let_go(tuples, taken) != SHM_OK) return;
+  shm__tuples_return(&tuples->core, &wanted, &place);
+  shm__leave(tuples->handle.space);
+}
+
+int shm_tuples_shutdown(shm_tuples *tuples, int immediate, uint64_t deadline_ns) {
+  int status = shm__handle_enter(&tuples->handle);
+  if (status != SHM_OK) return status;
+  status = shm_tuples_alive(tuples) ? shm__tuples_shutdown(&tuples->core, immediate, deadline_ns) : SHM_CLOSED;
+  shm__handle_leave(&tuples->handle);
+  return status;
+}

@@ -1,0 +1,52 @@
+/* values.h: how values, and calls that wait for them, go through the C interface, for the files of this directory. */
+#ifndef SHM_API_VALUES_H
+#define SHM_API_VALUES_H
+
+#include <string.h>
+
+#include "../include/shmspace.h"
+#include "../types/fifo_wait.h"
+
+_Static_assert(sizeof(shm_small) == sizeof(struct shm__value), "shm_small is a value");
+
+static inline struct shm__waiter shm__waiter_of(const shm_wait *wait) {
+  return (struct shm__waiter){{wait->block, wait->block_gen}, wait->waiter};
+}
+
+static inline void shm__keep_waiter(shm_wait *wait, const struct shm__waiter *waiter) {
+  *wait = (shm_wait){.block = waiter->ref.offset, .block_gen = waiter->ref.gen, .waiter = waiter->shared};
+}
+
+/* Make a value: short ones inline, longer ones in a block of ours. */
+static inline int shm__prepare(struct shm__space *space, const shm_piece *piece, u64 deadline_ns, struct shm__value *value) {
+  value->length_bytes = piece->length_bytes;
+  value->codec = piece->codec;
+  value->block = (struct shm__ref){0, 0};
+  if (piece->length_bytes <= SHM_INLINE_BYTES) {
+    if (piece->length_bytes) memcpy(value->data, piece->data, piece->length_bytes);
+    return SHM_OK;
+  }
+  int status = shm__block_alloc(space, piece->length_bytes, deadline_ns, &value->block);
+  if (status == SHM_OK) memcpy(shm__block_payload(space, value->block, piece->length_bytes), piece->data, piece->length_bytes);
+  return status;
+}
+
+static inline struct shm__place shm__place_of(const shm_taken *taken) {
+  return (struct shm__place){taken->held ? taken->cell : NULL, taken->segment, taken->index, taken->cells};
+}
+
+static inline void shm__tell_taken(struct shm__space *space, const struct shm__value *value, const struct shm__place *place,
+                                   shm_taken *taken) {
+  taken->length_bytes = value->length_bytes;
+  taken->codec = value->codec;
+  taken->held = place->cell != NULL;
+  taken->data = NULL;
+  if (value->block.offset) taken->data = shm__block_payload(space, value->block, value->length_bytes);
+  else memcpy(taken->small, value->data, value->length_bytes);
+  if (!place->cell) return;
+  taken->deliveries = place->cell->deliveries;
+  taken->cell = place->cell;
+  taken->segment = place->segment, taken->index = place->index, taken->cells = place->cells;
+}
+
+#endif
