@@ -161,20 +161,17 @@ int shm_queue_take(shm_queue *queue, uint32_t lane, uint32_t flags, shm_wait *wa
   int status = shm__handle_enter(&queue->handle);
   if (status != SHM_OK) return status;
   struct shm__waiter waiter = shm__waiter_of(wait);
-  status = shm__queue_take(&queue->core, lane & 1, flags & SHM_TAKE_LEASE, flags & SHM_WAIT_BELL, &waiter, deadline_ns, &value, &place);
+  status = shm__queue_take(&queue->core, lane & 1, flags, &waiter, deadline_ns, &value, &place);
   shm__keep_waiter(wait, &waiter);
   if (status == SHM_OK) shm__tell_taken(queue->handle.space, &value, &place, taken);
   shm__handle_leave(&queue->handle);
   return status;
 }
 
-int shm_queue_take_more(shm_queue *queue, uint32_t lane, shm_small *values, uint64_t count, uint64_t *done) {
-  *done = 0;
-  int status = shm__handle_enter(&queue->handle);
-  if (status != SHM_OK) return status;
-  status = shm__queue_take_more(&queue->core, lane & 1, (struct shm__value *)values, count, done);
+void shm_queue_probe(shm_queue *queue, uint32_t lane) {
+  if (shm__handle_enter(&queue->handle) != SHM_OK) return;
+  shm__queue_probe(&queue->core, lane & 1);
   shm__handle_leave(&queue->handle);
-  return status;
 }
 
 int shm_queue_leave(shm_queue *queue, uint32_t lane, uint32_t flags, shm_wait *wait, shm_taken *taken) {
@@ -184,7 +181,7 @@ int shm_queue_leave(shm_queue *queue, uint32_t lane, uint32_t flags, shm_wait *w
   /* Not behind handle_enter: a handle that is being closed must leave its lines, too. */
   if (queue->handle.epoch != shm__fork_epoch || shm__enter(queue->handle.space) != SHM_OK) return SHM_EMPTY;
   struct shm__waiter waiter = shm__waiter_of(wait);
-  int status = shm__queue_leave_line(&queue->core, lane & 1, flags & SHM_TAKE_LEASE, &waiter, &value, &place);
+  int status = shm__queue_leave_line(&queue->core, lane & 1, flags, &waiter, &value, &place);
   shm__keep_waiter(wait, &waiter);
   if (status == SHM_OK) shm__tell_taken(queue->handle.space, &value, &place, taken);
   shm__leave(queue->handle.space);

@@ -218,7 +218,7 @@ int shm_tuples_take(shm_tuples *tuples, const void *key, uint32_t key_length, ui
   if (flags & SHM_TAKE_READ) {
     status = shm__tuples_read(&tuples->core, &wanted, flags & SHM_WAIT_BELL, &waiter, deadline_ns, &value);
   } else {
-    status = shm__tuples_take(&tuples->core, &wanted, flags & SHM_WAIT_BELL, &waiter, deadline_ns, &value, &place);
+    status = shm__tuples_take(&tuples->core, &wanted, flags, &waiter, deadline_ns, &value, &place);
   }
   shm__keep_waiter(wait, &waiter);
   if (status == SHM_OK) shm__tell_taken(tuples->handle.space, &value, &place, taken);
@@ -226,17 +226,15 @@ int shm_tuples_take(shm_tuples *tuples, const void *key, uint32_t key_length, ui
   return status;
 }
 
-int shm_tuples_take_more(shm_tuples *tuples, const void *key, uint32_t key_length, shm_small *values, uint64_t count, uint64_t *done) {
+void shm_tuples_probe(shm_tuples *tuples, const void *key, uint32_t key_length) {
   struct shm__key wanted = shm__key_of(key, key_length);
-  *done = 0;
-  int status = shm__handle_enter(&tuples->handle);
-  if (status != SHM_OK) return status;
-  status = shm__tuples_take_more(&tuples->core, &wanted, (struct shm__value *)values, count, done);
+  if (shm__handle_enter(&tuples->handle) != SHM_OK) return;
+  shm__tuples_probe(&tuples->core, &wanted);
   shm__handle_leave(&tuples->handle);
-  return status;
 }
 
-int shm_tuples_leave(shm_tuples *tuples, const void *key, uint32_t key_length, shm_wait *wait, shm_taken *taken) {
+int shm_tuples_leave(shm_tuples *tuples, const void *key, uint32_t key_length, uint32_t flags, shm_wait *wait,
+                     shm_taken *taken) {
   struct shm__value value;
   struct shm__place place = {0};
   struct shm__key wanted = shm__key_of(key, key_length);
@@ -244,7 +242,7 @@ int shm_tuples_leave(shm_tuples *tuples, const void *key, uint32_t key_length, s
   /* Not behind handle_enter: a handle that is being closed must leave its lines, too. */
   if (tuples->handle.epoch != shm__fork_epoch || shm__enter(tuples->handle.space) != SHM_OK) return SHM_EMPTY;
   struct shm__waiter waiter = shm__waiter_of(wait);
-  int status = shm__tuples_leave_line(&tuples->core, &wanted, &waiter, &value, &place);
+  int status = shm__tuples_leave_line(&tuples->core, &wanted, flags, &waiter, &value, &place);
   shm__keep_waiter(wait, &waiter);
   if (status == SHM_OK) shm__tell_taken(tuples->handle.space, &value, &place, taken);
   shm__leave(tuples->handle.space);

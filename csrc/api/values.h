@@ -32,7 +32,7 @@ static inline int shm__prepare(struct shm__space *space, const shm_piece *piece,
 }
 
 static inline struct shm__place shm__place_of(const shm_taken *taken) {
-  return (struct shm__place){taken->held ? taken->cell : NULL, taken->segment, taken->index, taken->cells};
+  return (struct shm__place){taken->held ? taken->cell : NULL, taken->out, taken->segment, taken->index, taken->cells};
 }
 
 static inline void shm__tell_taken(struct shm__space *space, const struct shm__value *value, const struct shm__place *place,
@@ -46,6 +46,7 @@ static inline void shm__tell_taken(struct shm__space *space, const struct shm__v
   if (!place->cell) return;
   taken->deliveries = place->cell->deliveries;
   taken->cell = place->cell;
+  taken->out = place->out;
   taken->segment = place->segment, taken->index = place->index, taken->cells = place->cells;
 }
 

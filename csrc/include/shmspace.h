@@ -114,7 +114,7 @@ typedef struct {
   const void *data;
   uint32_t codec, deliveries, held, cells;
   uint64_t segment, index;
-  void *cell;
+  void *cell, *out;
   uint8_t small[80];
 } shm_taken;
 
@@ -123,7 +123,7 @@ typedef struct {
   uint32_t token, deliveries;
 } shm_lease_facts;
 
-enum { SHM_TAKE_LEASE = 1, SHM_WAIT_BELL = 2, SHM_TAKE_READ = 4 };
+enum { SHM_TAKE_LEASE = 1, SHM_WAIT_BELL = 2, SHM_TAKE_READ = 4, SHM_TAKE_HOLD = 8 };
 
 typedef struct {
   uint64_t bound;
@@ -224,7 +224,7 @@ int shm_queue_put(shm_queue *queue, uint32_t lane, const void *data, uint64_t le
 int shm_queue_put_many(shm_queue *queue, uint32_t lane, const shm_piece *pieces, uint64_t count, uint32_t flags, shm_wait *wait,
                        uint64_t deadline_ns, uint64_t *done);
 int shm_queue_take(shm_queue *queue, uint32_t lane, uint32_t flags, shm_wait *wait, uint64_t deadline_ns, shm_taken *taken);
-int shm_queue_take_more(shm_queue *queue, uint32_t lane, shm_small *values, uint64_t count, uint64_t *done);
+void shm_queue_probe(shm_queue *queue, uint32_t lane);
 int shm_queue_leave(shm_queue *queue, uint32_t lane, uint32_t flags, shm_wait *wait, shm_taken *taken);
 void shm_queue_taken(shm_queue *queue, uint32_t lane, const shm_taken *taken);
 int shm_queue_ack(shm_queue *queue, uint32_t lane, const shm_taken *taken, uint64_t deadline_ns);
@@ -255,9 +255,9 @@ int shm_tuples_out_many(shm_tuples *tuples, const void *key, uint32_t key_length
                         uint32_t flags, shm_wait *wait, uint64_t deadline_ns, uint64_t *done);
 int shm_tuples_take(shm_tuples *tuples, const void *key, uint32_t key_length, uint32_t flags, shm_wait *wait, uint64_t deadline_ns,
                     shm_taken *taken);
-int shm_tuples_take_more(shm_tuples *tuples, const void *key, uint32_t key_length, shm_small *values, uint64_t count,
-                         uint64_t *done);
-int shm_tuples_leave(shm_tuples *tuples, const void *key, uint32_t key_length, shm_wait *wait, shm_taken *taken);
+void shm_tuples_probe(shm_tuples *tuples, const void *key, uint32_t key_length);
+int shm_tuples_leave(shm_tuples *tuples, const void *key, uint32_t key_length, uint32_t flags, shm_wait *wait,
+                     shm_taken *taken);
 void shm_tuples_taken(shm_tuples *tuples, const void *key, uint32_t key_length, const shm_taken *taken);
 void shm_tuples_return(shm_tuples *tuples, const void *key, uint32_t key_length, const shm_taken *taken);
 int shm_tuples_shutdown(shm_tuples *tuples, int immediate, uint64_t deadline_ns);

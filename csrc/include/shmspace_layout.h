@@ -336,7 +336,7 @@ typedef uint64_t u64;
   F(u32, codec, 52, LOCK(take_lock), "shown: codec number")                                                            \
   F(u64, length_bytes, 56, LOCK(take_lock), "shown: bytes of the value")                                               \
   F(u64, since_ns, 64, INIT, "when it came")                                                                           \
-  F(u64, pad0, 72, ZERO, "")                                                                                           \
+  F(u64, line, 72, LOCK(take_lock), "the take side of the fifo it waits at (region offset)")                           \
   A(u8, data, 80, 80, LOCK(take_lock), "shown: the value when it is inline")
 
 /* ---- a queue: the payload of its main block; two lanes follow it, the values and the dead letters ----------------- */

@@ -258,8 +258,8 @@ static const char SHM_LAYOUT_JSON[] =
     "lock)\",\"type\":\"u32\"},{\"count\":1,\"name\":\"codec\",\"offset\":52,\"size_bytes\":4,\"sync\":\"LOCK(take_lock"
     ")\",\"type\":\"u32\"},{\"count\":1,\"name\":\"length_bytes\",\"offset\":56,\"size_bytes\":8,\"sync\":\"LOCK(take_l"
     "ock)\",\"type\":\"u64\"},{\"count\":1,\"name\":\"since_ns\",\"offset\":64,\"size_bytes\":8,\"sync\":\"INIT\",\"type\""
-    ":\"u64\"},{\"count\":1,\"name\":\"pad0\",\"offset\":72,\"size_bytes\":8,\"sync\":\"ZERO\",\"type\":\"u64\"},{\"count\""
-    ":80,\"name\":\"data\",\"offset\":80,\"size_bytes\":80,\"sync\":\"LOCK(take_lock)\",\"type\":\"u8\"}],\"size_bytes"
-    "\":160}}}";
+    ":\"u64\"},{\"count\":1,\"name\":\"line\",\"offset\":72,\"size_bytes\":8,\"sync\":\"LOCK(take_lock)\",\"type\":\"u64"
+    "\"},{\"count\":80,\"name\":\"data\",\"offset\":80,\"size_bytes\":80,\"sync\":\"LOCK(take_lock)\",\"type\":\"u8\"}],"
+    "\"size_bytes\":160}}}";
 
 #endif

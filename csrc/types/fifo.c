@@ -82,7 +82,7 @@ void shm__fifo_init(struct shm__fifo *fifo, u64 first) {
 struct shm__place shm__fifo_place(struct shm__fifo *fifo, u64 segment, u64 index) {
   struct shm_segment *found = segment_at(fifo, segment);
   if (!found) return (struct shm__place){0};
-  return (struct shm__place){cell_of(found, index), segment, index, found->cells};
+  return (struct shm__place){cell_of(found, index), fifo->out, segment, index, found->cells};
 }
 
 /* ---- putting ------------------------------------------------------------------------------------------------------------ */
@@ -191,7 +191,7 @@ static void hold(struct shm__fifo *fifo, struct shm_segment *segment, struct shm
   SHM_POINT("fifo.held");
   out->head = index + 1;
   shm_store_release(&out->taken, out->taken + 1); /* SYNC fifo.room */
-  *place = (struct shm__place){cell, out->current, index, segment->cells};
+  *place = (struct shm__place){cell, out, out->current, index, segment->cells};
 }
 
 int shm__fifo_take(struct shm__fifo *fifo, int keep, struct shm__value *value, struct shm__place *place) {

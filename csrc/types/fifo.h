@@ -28,6 +28,7 @@ struct shm__value {
 /* Where a value lies that this member holds. */
 struct shm__place {
   struct shm_cell *cell; /* NULL: nothing is held */
+  struct shm_fifo_out *out;
   u64 segment, index;
   u32 cells;             /* of its segment */
 };

@@ -79,6 +79,7 @@ static void step(struct spot *spot, struct shm_waiter *waiter) { *spot = (struct
 void shm__waiters_add(struct shm__fifo *fifo, const struct shm__waiter *waiter) {
   struct shm_fifo_out *out = fifo->out;
   u64 *link = &out->waiters, left = most_waiters(fifo);
+  waiter->shared->line = shm__offset_of(fifo->space, out);
   if (waiter->shared->kind == SHM_WAITER_READ) {
     waiter->shared->next = out->waiters;
     if (!out->waiters) out->waiters_last = waiter->ref.offset;

@@ -27,13 +27,13 @@
 #include "../os/clock.h"
 #include "../os/wait.h"
 
-enum { NAP_NS = 100000000, PATIENCE_NS = 50000000 };
+enum { NAP_NS = 100000000, PATIENCE_NS = 50000000, PROBE_NS = 10000000 };
 
 /* Of all who wait one in each period looks whether somebody has died. */
-static void probe_in_turn(struct shm__queue *queue, u32 n) {
+static void probe(struct shm__queue *queue, u32 n, u64 period_ns) {
   u64 *probed_ns = &queue->lane[n].shared->probed_ns, now_ns = shm__monotonic_ns();
   u64 last_ns = shm_load_relaxed(probed_ns); /* relaxed: the compare-and-swap decides */
-  if (now_ns - last_ns < NAP_NS / 2 || !shm_cas(probed_ns, &last_ns, now_ns)) return;
+  if (now_ns - last_ns < period_ns || !shm_cas(probed_ns, &last_ns, now_ns)) return;
   shm__reap_dead(queue->space);
   shm__lane_serve_line(queue, n); /* a dead one may have had no time to */
 }
@@ -51,6 +51,8 @@ static void leave(struct shm__queue *queue, u32 n, struct shm__waiter *wait) {
   shm__waiter_free(queue->space, waiter);
 }
 
+void shm__queue_probe(struct shm__queue *queue, u32 n) { probe(queue, n, PROBE_NS); }
+
 /* Sleep in line. SHM_OK: it is over, wait has left; *state says how. Else why not yet: SHM_EMPTY, SHM_INTERRUPTED, SHM_CLOSED. */
 static int sleep_in_line(struct shm__queue *queue, u32 n, struct shm__waiter *wait, u32 what, u64 deadline_ns) {
   for (;;) {
@@ -60,7 +62,7 @@ static int sleep_in_line(struct shm__queue *queue, u32 n, struct shm__waiter *wa
     if (status != SHM_EMPTY) return status;
     if (shm__queue_closed(queue)) return SHM_CLOSED;
     if (deadline_ns <= SHM__SPIN) return SHM_EMPTY;
-    probe_in_turn(queue, n);
+    probe(queue, n, NAP_NS / 2);
     if (shm__monotonic_ns() >= deadline_ns && shm_load_acquire(&wait->shared->state) == SHM_WAIT_WAITING) return SHM_EMPTY;
   }
 }
@@ -132,15 +134,16 @@ int shm__queue_put(struct shm__queue *queue, u32 n, const struct shm__value *val
 
 /* ---- taking ----------------------------------------------------------------------------------------------------------------- */
 /* The value at place is held: say for what. */
-static void note_hold(const struct shm__place *place, int lease) {
+static void note_hold(const struct shm__place *place, u32 lease) {
   if (!place->cell) return;
-  place->cell->since_ns = shm__realtime_ns();
   place->cell->leased = lease != 0;
-  place->cell->deliveries += lease != 0;
+  if (!lease) return;
+  place->cell->since_ns = shm__realtime_ns();
+  place->cell->deliveries++;
 }
 
 /* One attempt under the lock. */
-static int take_some(struct shm__queue *queue, u32 n, int lease, u64 deadline_ns, struct shm__value *value,
+static int take_some(struct shm__queue *queue, u32 n, u32 flags, u64 deadline_ns, struct shm__value *value,
                      struct shm__place *place, struct shm__glance *glance, struct shm__waiter *waiter) {
   struct shm__fifo *fifo = &queue->lane[n].fifo;
   struct shm__wakes wakes;
@@ -150,19 +153,19 @@ static int take_some(struct shm__queue *queue, u32 n, int lease, u64 deadline_ns
   do {
     status = shm__lane_lock_to_take(queue, n, deadline_ns);
     if (status != SHM_OK) return status;
-    status = shm__queue_closed(queue) ? SHM_CLOSED : shm__fifo_serve(fifo, lease, value, place, &wakes, &garbage);
+    status = shm__queue_closed(queue) ? SHM_CLOSED : shm__fifo_serve(fifo, flags & (SHM_TAKE_HOLD | SHM_TAKE_LEASE), value, place, &wakes, &garbage);
     if (status == SHM_EMPTY && n == 0 && shm__queue_is_shut(queue)) status = SHM_CLOSED;
     if (status == SHM_EMPTY) *glance = shm__fifo_glance(fifo);
     if (status == SHM_EMPTY && waiter) shm__waiters_add(fifo, waiter);
     shm__lane_unlock_take(queue, n, &wakes); /* SYNC fifo.waiters */
     shm__garbage_free(queue->space, &garbage);
   } while (status == SHM_BUSY);
-  if (status == SHM_OK) note_hold(place, lease);
+  if (status == SHM_OK) note_hold(place, flags & SHM_TAKE_LEASE);
   return status;
 }
 
 /* What the waiter was given. */
-static int collect_grant(struct shm__queue *queue, u32 n, int lease, struct shm__waiter *wait, struct shm__value *value,
+static int collect_grant(struct shm__queue *queue, u32 n, u32 flags, struct shm__waiter *wait, struct shm__value *value,
                          struct shm__place *place) {
   struct shm_waiter *waiter = wait->shared;
   struct shm__fifo *fifo = &queue->lane[n].fifo;
@@ -172,24 +175,25 @@ static int collect_grant(struct shm__queue *queue, u32 n, int lease, struct shm_
   if (state != SHM_WAIT_GRANTED) return SHM_CLOSED;
   int status = place->cell ? shm__fifo_read_held(fifo, place, value) : SHM_CORRUPTED;
   if (status != SHM_OK) return status;
-  if (!lease && !value->block.offset) {
+  if (!(flags & (SHM_TAKE_HOLD | SHM_TAKE_LEASE)) && !value->block.offset) {
     shm__fifo_done(fifo, place);
     place->cell = NULL;
   }
-  note_hold(place, lease);
+  note_hold(place, flags & SHM_TAKE_LEASE);
   return SHM_OK;
 }
 
-int shm__queue_take(struct shm__queue *queue, u32 n, int lease, int bell, struct shm__waiter *wait, u64 deadline_ns,
+int shm__queue_take(struct shm__queue *queue, u32 n, u32 flags, struct shm__waiter *wait, u64 deadline_ns,
                     struct shm__value *value, struct shm__place *place) {
   struct shm__glance glance;
+  int bell = (flags & SHM_WAIT_BELL) != 0;
   while (!wait->ref.offset) {
-    int status = take_some(queue, n, lease, deadline_ns, value, place, &glance, NULL);
+    int status = take_some(queue, n, flags, deadline_ns, value, place, &glance, NULL);
     if (status != SHM_EMPTY || (deadline_ns == SHM__TRY && !bell)) return status;
     if (shm__spin(queue->space, &queue->patience, shm__glance_again, &glance) == SHM_OK) continue;
     if (deadline_ns == SHM__SPIN && !bell) return SHM_EMPTY;
     status = shm__waiter_make(queue->space, SHM_WAITER_TAKE, bell, deadline_ns, wait);
-    if (status == SHM_OK) status = take_some(queue, n, lease, deadline_ns, value, place, &glance, wait);
+    if (status == SHM_OK) status = take_some(queue, n, flags, deadline_ns, value, place, &glance, wait);
     if (status != SHM_EMPTY) shm__waiter_free(queue->space, wait);
     else if (shm__fifo_length(&queue->lane[n].fifo) > 0) shm__lane_serve_line(queue, n); /* SYNC fifo.waiters: put in between */
     if (status != SHM_EMPTY) return status;
@@ -197,29 +201,10 @@ int shm__queue_take(struct shm__queue *queue, u32 n, int lease, int bell, struct
   u64 start_ns = shm__monotonic_ns();
   int status = sleep_in_line(queue, n, wait, SHM__WAITS_MESSAGE, deadline_ns);
   if (deadline_ns > SHM__SPIN) shm__learn(&queue->patience, shm__monotonic_ns() - start_ns);
-  return status == SHM_OK ? collect_grant(queue, n, lease, wait, value, place) : status;
+  return status == SHM_OK ? collect_grant(queue, n, flags, wait, value, place) : status;
 }
 
-int shm__queue_take_more(struct shm__queue *queue, u32 n, struct shm__value *values, u64 count, u64 *done) {
-  struct shm__fifo *fifo = &queue->lane[n].fifo;
-  struct shm__wakes wakes;
-  struct shm__garbage garbage;
-  struct shm__place place;
-  wakes.count = garbage.count = 0;
-  int status = shm__lane_lock_to_take(queue, n, SHM__TRY);
-  if (status != SHM_OK) return status;
-  for (*done = 0; *done < count && status == SHM_OK; *done += status == SHM_OK) {
-    status = shm__fifo_serve(fifo, 0, &values[*done], &place, &wakes, &garbage);
-    if (status != SHM_OK || !place.cell) continue;
-    shm__fifo_return(fifo, &place); /* a long one: by itself */
-    status = SHM_SHORT;
-  }
-  shm__lane_unlock_take(queue, n, &wakes);
-  shm__garbage_free(queue->space, &garbage);
-  return *done ? SHM_OK : status;
-}
-
-int shm__queue_leave_line(struct shm__queue *queue, u32 n, int lease, struct shm__waiter *wait, struct shm__value *value,
+int shm__queue_leave_line(struct shm__queue *queue, u32 n, u32 flags, struct shm__waiter *wait, struct shm__value *value,
                           struct shm__place *place) {
   struct shm__wakes wakes = {.count = 0};
   place->cell = NULL;
@@ -229,7 +214,7 @@ int shm__queue_leave_line(struct shm__queue *queue, u32 n, int lease, struct shm
     leave(queue, n, wait);
     return SHM_EMPTY;
   }
-  if (kind == SHM_WAITER_TAKE) return collect_grant(queue, n, lease, wait, value, place);
+  if (kind == SHM_WAITER_TAKE) return collect_grant(queue, n, flags, wait, value, place);
   shm__waiter_free(queue->space, wait);
   if (state == SHM_WAIT_GRANTED && shm__lane_lock_to_end(shm__lane_lock_take, queue, n) == SHM_OK) { /* the room was for somebody else, then */
     shm__waiters_admit(&queue->lane[n].fifo, 1, &wakes);
@@ -313,7 +298,7 @@ int shm__queue_join(struct shm__queue *queue, u32 n, u64 deadline_ns) {
     enum shm__wait_result result = shm__futex_wait(lane->join.word, value, shm_min(deadline_ns - now_ns, NAP_NS - now_ns % NAP_NS));
     shm__wait_hide(queue->space, place);
     if (result == SHM__WAIT_SIGNAL) return SHM_INTERRUPTED;
-    if (result == SHM__WAIT_TIMEOUT) probe_in_turn(queue, n);
+    if (result == SHM__WAIT_TIMEOUT) probe(queue, n, NAP_NS / 2);
   }
 }
 

@@ -46,14 +46,14 @@ int shm__queue_bind(struct shm__space *space, u64 main, struct shm__queue *queue
 int shm__queue_put(struct shm__queue *queue, u32 lane, const struct shm__value *values, u64 count, int bell,
                    struct shm__waiter *wait, u64 deadline_ns, u64 *done);
 
-/* Take the next value: inline ones are copied and gone; others, and all that are leased, are held at *place. SHM_EMPTY:
+/* Take the next value. Without SHM_TAKE_HOLD and SHM_TAKE_LEASE inline ones are copied and gone; others are held at *place. SHM_EMPTY:
  * none before the deadline, *wait stands in line; SHM_CLOSED; SHM_INTERRUPTED, SHM_TIMEOUT, SHM_BUSY. */
-int shm__queue_take(struct shm__queue *queue, u32 lane, int lease, int bell, struct shm__waiter *wait, u64 deadline_ns,
+int shm__queue_take(struct shm__queue *queue, u32 lane, u32 flags, struct shm__waiter *wait, u64 deadline_ns,
                     struct shm__value *value, struct shm__place *place);
-/* Take more, at once. */
-int shm__queue_take_more(struct shm__queue *queue, u32 lane, struct shm__value *values, u64 count, u64 *done);
+/* Look now and then whether somebody has died who holds a value. */
+void shm__queue_probe(struct shm__queue *queue, u32 lane);
 /* Leave the line. SHM_OK: at the last moment a value was given, as by take; SHM_EMPTY. */
-int shm__queue_leave_line(struct shm__queue *queue, u32 lane, int lease, struct shm__waiter *wait, struct shm__value *value,
+int shm__queue_leave_line(struct shm__queue *queue, u32 lane, u32 flags, struct shm__waiter *wait, struct shm__value *value,
                           struct shm__place *place);
 
 /* What is held at place: taken for good; a lease: and done with. Or it goes back. */

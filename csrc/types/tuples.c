@@ -25,7 +25,7 @@
 #include "../os/clock.h"
 #include "../os/wait.h"
 
-enum { NAP_NS = 100000000 };
+enum { NAP_NS = 100000000, PROBE_NS = 10000000 };
 
 /* The value at a key, with a lock of its shard. */
 struct spot {
@@ -79,13 +79,15 @@ static void serve_line(struct shm__tuples *tuples, const struct shm__key *key) {
 }
 
 /* Of all who wait one in each period looks whether somebody has died. */
-static void probe_in_turn(struct shm__tuples *tuples, const struct shm__key *key) {
+static void probe(struct shm__tuples *tuples, const struct shm__key *key, u64 period_ns) {
   u64 *probed_ns = &tuples->shared->probed_ns, now_ns = shm__monotonic_ns();
   u64 last_ns = shm_load_relaxed(probed_ns); /* relaxed: the compare-and-swap decides */
-  if (now_ns - last_ns < NAP_NS / 2 || !shm_cas(probed_ns, &last_ns, now_ns)) return;
+  if (now_ns - last_ns < period_ns || !shm_cas(probed_ns, &last_ns, now_ns)) return;
   shm__reap_dead(tuples->space);
   serve_line(tuples, key); /* a dead one may have had no time to */
 }
+
+void shm__tuples_probe(struct shm__tuples *tuples, const struct shm__key *key) { probe(tuples, key, PROBE_NS); }
 
 /* Sleep in line. SHM_OK: it is over. Else why not yet: SHM_EMPTY, SHM_INTERRUPTED, SHM_CLOSED. */
 static int sleep_in_line(struct shm__tuples *tuples, const struct shm__key *key, struct shm__waiter *wait, u32 what,
@@ -97,7 +99,7 @@ static int sleep_in_line(struct shm__tuples *tuples, const struct shm__key *key,
     if (status != SHM_EMPTY) return status;
     if (shm__tuples_closed(tuples)) return SHM_CLOSED;
     if (deadline_ns <= SHM__SPIN) return SHM_EMPTY;
-    probe_in_turn(tuples, key);
+    probe(tuples, key, NAP_NS / 2);
     if (shm__monotonic_ns() >= deadline_ns && shm_load_acquire(&wait->shared->state) == SHM_WAIT_WAITING) return SHM_EMPTY;
   }
 }
@@ -216,7 +218,7 @@ int shm__tuples_out(struct shm__tuples *tuples, const struct shm__key *key, cons
 
 /* ---- taking and reading ------------------------------------------------------------------------------------------------------ */
 /* One attempt under the lock; with a waiter, who finds nothing stands in line. SHM_NOT_FOUND: for that it needs an entry. */
-static int take_some(struct shm__tuples *tuples, const struct shm__key *key, u64 deadline_ns, struct shm__value *value,
+static int take_some(struct shm__tuples *tuples, const struct shm__key *key, u32 flags, u64 deadline_ns, struct shm__value *value,
                      struct shm__place *place, struct shm__glance *glance, struct shm__waiter *waiter) {
   struct shm__wakes wakes;
   struct shm__garbage garbage;
@@ -228,7 +230,7 @@ static int take_some(struct shm__tuples *tuples, const struct shm__key *key, u64
     status = find_to_take(tuples, key, deadline_ns, &spot);
     if (status != SHM_OK) return status;
     status = shm__tuples_closed(tuples) ? SHM_CLOSED : SHM_EMPTY;
-    if (status == SHM_EMPTY && spot.entry) status = shm__fifo_serve(&spot.fifo, 0, value, place, &wakes, &garbage);
+    if (status == SHM_EMPTY && spot.entry) status = shm__fifo_serve(&spot.fifo, flags & SHM_TAKE_HOLD, value, place, &wakes, &garbage);
     if (status == SHM_EMPTY && shm__tuples_is_shut(tuples)) status = SHM_CLOSED;
     if (status == SHM_EMPTY && spot.entry) *glance = shm__fifo_glance(&spot.fifo);
     if (status == SHM_EMPTY && waiter && !spot.entry) status = SHM_NOT_FOUND;
@@ -238,16 +240,18 @@ static int take_some(struct shm__tuples *tuples, const struct shm__key *key, u64
   return status;
 }
 
-/* The value at place is taken; with the key's lock, if it can be had: somebody may look at its block, and the key be empty. */
+/* The value at place is taken. If somebody waits at its key it may be for the block: then with the key's lock. */
 static void finish(struct shm__tuples *tuples, const struct shm__key *key, struct shm__place *place) {
   struct shm__wakes wakes = {.count = 0};
   struct shm__fifo fifo = {.space = tuples->space, .id = tuples->id};
   struct shm__ref block = {place->cell->block, place->cell->block_gen};
   struct spot spot;
-  if (find_to_end(tuples, key, &spot) != SHM_OK) {
-    shm__fifo_done(&fifo, place); /* its block stays ours until we leave */
+  if (!block.offset || !shm_load_acquire(&place->out->waiters)) { /* who pins it came before we held it */
+    shm__block_free(tuples->space, shm__fifo_done(&fifo, place));
+  } else if (find_to_end(tuples, key, &spot) != SHM_OK) {
+    shm__fifo_done(&fifo, place); /* a stopped process has it: the block stays ours until we leave */
   } else {
-    if (block.offset && spot.entry && shm__waiters_inherit(&spot.fifo, block)) {
+    if (spot.entry && shm__waiters_inherit(&spot.fifo, block)) {
       shm__fifo_forget(&fifo, place);
       block.offset = 0;
     } else {
@@ -274,33 +278,35 @@ void shm__tuples_return(struct shm__tuples *tuples, const struct shm__key *key, 
 }
 
 /* What the waiter was given; wait has left then. */
-static int collect_grant(struct shm__tuples *tuples, const struct shm__key *key, struct shm__waiter *wait,
+static int collect_grant(struct shm__tuples *tuples, const struct shm__key *key, u32 flags, struct shm__waiter *wait,
                          struct shm__value *value, struct shm__place *place) {
   struct shm_waiter *waiter = wait->shared;
   struct shm__fifo fifo = {.space = tuples->space, .id = tuples->id, .cells_most = SHM__TUPLES_CELLS_MOST,
                            .longest_bytes = tuples->space->size_bytes};
   int granted = shm_load_acquire(&waiter->state) == SHM_WAIT_GRANTED; /* SYNC waiter */
   u64 segment = waiter->segment, index = waiter->index;
+  fifo.out = shm__at(tuples->space, waiter->line, sizeof *fifo.out, 8);
   shm__waiter_free(tuples->space, wait);
   if (!granted) return SHM_CLOSED;
   *place = shm__fifo_place(&fifo, segment, index);
-  int status = place->cell ? shm__fifo_read_held(&fifo, place, value) : SHM_CORRUPTED;
-  if (status == SHM_OK && !value->block.offset) finish(tuples, key, place);
+  int status = place->cell && place->out ? shm__fifo_read_held(&fifo, place, value) : SHM_CORRUPTED;
+  if (status == SHM_OK && !value->block.offset && !(flags & SHM_TAKE_HOLD)) finish(tuples, key, place);
   return status;
 }
 
-int shm__tuples_take(struct shm__tuples *tuples, const struct shm__key *key, int bell, struct shm__waiter *wait,
+int shm__tuples_take(struct shm__tuples *tuples, const struct shm__key *key, u32 flags, struct shm__waiter *wait,
                      u64 deadline_ns, struct shm__value *value, struct shm__place *place) {
   struct shm__shard shard = shm__tuples_shard_of(tuples, key);
   struct shm__glance glance;
+  int bell = (flags & SHM_WAIT_BELL) != 0;
   place->cell = NULL;
   while (!wait->ref.offset) {
-    int status = take_some(tuples, key, deadline_ns, value, place, &glance, NULL);
+    int status = take_some(tuples, key, flags, deadline_ns, value, place, &glance, NULL);
     if (status != SHM_EMPTY || (deadline_ns == SHM__TRY && !bell)) return status;
     if (glance.word && shm__spin(tuples->space, &tuples->patience, shm__glance_again, &glance) == SHM_OK) continue;
     if (deadline_ns == SHM__SPIN && !bell) return SHM_EMPTY;
     status = shm__waiter_make(tuples->space, SHM_WAITER_TAKE, bell, deadline_ns, wait);
-    while (status == SHM_OK && (status = take_some(tuples, key, deadline_ns, value, place, &glance, wait)) == SHM_NOT_FOUND) {
+    while (status == SHM_OK && (status = take_some(tuples, key, flags, deadline_ns, value, place, &glance, wait)) == SHM_NOT_FOUND) {
       status = shm__tuples_add(tuples, &shard, key, deadline_ns);
     }
     if (status != SHM_EMPTY) shm__waiter_free(tuples->space, wait);
@@ -310,29 +316,7 @@ int shm__tuples_take(struct shm__tuples *tuples, const struct shm__key *key, int
   u64 start_ns = shm__monotonic_ns();
   int status = sleep_in_line(tuples, key, wait, SHM__WAITS_MESSAGE, deadline_ns);
   if (deadline_ns > SHM__SPIN) shm__learn(&tuples->patience, shm__monotonic_ns() - start_ns);
-  return status == SHM_OK ? collect_grant(tuples, key, wait, value, place) : status;
-}
-
-int shm__tuples_take_more(struct shm__tuples *tuples, const struct shm__key *key, struct shm__value *values, u64 count, u64 *done) {
-  struct shm__wakes wakes;
-  struct shm__garbage garbage;
-  struct shm__place place;
-  struct spot spot;
-  wakes.count = garbage.count = 0;
-  *done = 0;
-  int status = find_to_take(tuples, key, SHM__TRY, &spot);
-  if (status != SHM_OK) return status;
-  if (!spot.entry) status = SHM_EMPTY;
-  while (*done < count && status == SHM_OK) {
-    status = shm__fifo_serve(&spot.fifo, 0, &values[*done], &place, &wakes, &garbage);
-    if (status == SHM_OK && place.cell) {
-      shm__fifo_return(&spot.fifo, &place); /* a long one: by itself */
-      status = SHM_SHORT;
-    }
-    *done += status == SHM_OK;
-  }
-  leave_spot(tuples, &spot, &wakes, &garbage);
-  return *done ? SHM_OK : status;
+  return status == SHM_OK ? collect_grant(tuples, key, flags, wait, value, place) : status;
 }
 
 /* ---- reading ------------------------------------------------------------------------------------------------------------------ */
@@ -392,12 +376,12 @@ int shm__tuples_read(struct shm__tuples *tuples, const struct shm__key *key, int
   return status == SHM_OK ? collect_shown(tuples, wait, value) : status;
 }
 
-int shm__tuples_leave_line(struct shm__tuples *tuples, const struct shm__key *key, struct shm__waiter *wait,
+int shm__tuples_leave_line(struct shm__tuples *tuples, const struct shm__key *key, u32 flags, struct shm__waiter *wait,
                            struct shm__value *value, struct shm__place *place) {
   place->cell = NULL;
   if (!wait->ref.offset) return SHM_EMPTY;
   u32 kind = wait->shared->kind, state = shm__waiter_give_up(wait);
-  if (kind == SHM_WAITER_TAKE && state == SHM_WAIT_GRANTED) return collect_grant(tuples, key, wait, value, place);
+  if (kind == SHM_WAITER_TAKE && state == SHM_WAIT_GRANTED) return collect_grant(tuples, key, flags, wait, value, place);
   drop_waiter(tuples, key, wait);
   if (kind == SHM_WAITER_PUT && state == SHM_WAIT_GRANTED) { /* the room was for somebody else, then */
     struct shm__wakes wakes = {.count = 0};

@@ -3,6 +3,7 @@
 #define SHM_TYPES_TUPLES_H
 
 #include "../core/patience.h"
+#include "../include/shmspace.h"
 #include "fifo_wait.h"
 #include "table.h"
 
@@ -36,19 +37,19 @@ int shm__tuples_bind(struct shm__space *space, u64 main, struct shm__tuples *tup
 int shm__tuples_out(struct shm__tuples *tuples, const struct shm__key *key, const struct shm__value *values, u64 count, int bell,
                     struct shm__waiter *wait, u64 deadline_ns, u64 *done);
 
-/* Take the key's oldest value: inline ones are copied and gone; others are held at *place until shm__tuples_taken or
+/* Take the key's oldest value. Without SHM_TAKE_HOLD an inline one is copied and gone; else it is held at *place until shm__tuples_taken or
  * shm__tuples_return. SHM_EMPTY: none before the deadline, *wait stands in line; SHM_CLOSED; SHM_INTERRUPTED, SHM_TIMEOUT,
  * SHM_BUSY. */
-int shm__tuples_take(struct shm__tuples *tuples, const struct shm__key *key, int bell, struct shm__waiter *wait,
+int shm__tuples_take(struct shm__tuples *tuples, const struct shm__key *key, u32 flags, struct shm__waiter *wait,
                      u64 deadline_ns, struct shm__value *value, struct shm__place *place);
-/* Take more, at once. SHM_SHORT: the next one is not inline. */
-int shm__tuples_take_more(struct shm__tuples *tuples, const struct shm__key *key, struct shm__value *values, u64 count, u64 *done);
+/* Look now and then whether somebody has died who holds a value. */
+void shm__tuples_probe(struct shm__tuples *tuples, const struct shm__key *key);
 /* Look at it. A value that is not inline is copied by the caller: *wait is then a waiter that pins its block, until
  * shm__tuples_leave_line. */
 int shm__tuples_read(struct shm__tuples *tuples, const struct shm__key *key, int bell, struct shm__waiter *wait,
                      u64 deadline_ns, struct shm__value *value);
 /* Leave the line. SHM_OK: at the last moment a value was given, as by take; SHM_EMPTY. */
-int shm__tuples_leave_line(struct shm__tuples *tuples, const struct shm__key *key, struct shm__waiter *wait,
+int shm__tuples_leave_line(struct shm__tuples *tuples, const struct shm__key *key, u32 flags, struct shm__waiter *wait,
                            struct shm__value *value, struct shm__place *place);
 /* What is held at place: taken for good, or not at all. */
 void shm__tuples_taken(struct shm__tuples *tuples, const struct shm__key *key, const struct shm__place *place);

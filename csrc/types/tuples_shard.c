@@ -150,6 +150,7 @@ int shm__tuples_lock_to_end(shm__tuples_locker *lock, struct shm__tuples *tuples
 static void remove_idle(struct shm__tuples *tuples, struct shm__shard *shard, u32 most, struct shm__garbage *garbage) {
   struct shm_shard *shared = shard->shared;
   struct shm__fifo fifo;
+  u32 left = shared->idle;
   while (shared->idle > most && garbage->count + 3 <= SHM__GARBAGE) {
     u64 at = shared->idle_first;
     struct shm_key *entry = shm__table_entry(shard, at);
@@ -158,7 +159,13 @@ static void remove_idle(struct shm__tuples *tuples, struct shm__shard *shard, u3
     if (!shared->idle_first) shared->idle_last = 0;
     entry->idle_next = 0;
     shared->idle--;
-    if (!shm__tuples_fifo(tuples, shard, at, &fifo) || !shm__fifo_is_idle(&fifo)) continue;
+    if (!shm__tuples_fifo(tuples, shard, at, &fifo)) continue;
+    if (!shm__fifo_is_idle(&fifo)) {
+      /* Of one whose last value is still being taken, nobody would tell us when it is. */
+      if (shm__fifo_length(&fifo) == 0 && !fifo.out->waiters) list_idle(shard, at, entry);
+      if (left-- == 0) break;
+      continue;
+    }
     shared->take_entry = at;
     shm__fifo_collect(&fifo, garbage);
     if (fifo.out->first != fifo.out->current) continue; /* more segments than there is room for: the next time */
