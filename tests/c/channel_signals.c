@@ -54,7 +54,7 @@ static void read_rounds(shm_channel *channel) {
     shm_channel *reader = open_port(channel, shm_channel_open_reader);
     meet(gate, 2);
     for (u32 n = 0; n <= EACH; n++) {
-      struct letter letter;
+      struct letter letter = {0, 0};
       int status;
       while ((status = recv_letter(reader, &letter, in_ns(2 * SECONDS))) == SHM_INTERRUPTED) interruptions++;
       IS(status, n < EACH ? SHM_OK : SHM_END);
