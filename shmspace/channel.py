@@ -293,15 +293,6 @@ class Channel(_Sender, _Receiver, Handle):
         self._max_message = int(found.max_message_bytes)
         self._bind_port(self, -1)
 
-    def _allowed_codec(self, name: str) -> Codec:
-        codec = get_codec(name)
-        if name == "pickle" and self._space._mode & 0o022 and not self._space._allow_pickle:
-            raise CodecError(
-                f"channel {self.name!r} has codec 'pickle' and others may write to space {self._space.name!r}: "
-                "a pickle can run any code; open the space with allow_pickle=True if they are trusted"
-            )
-        return codec
-
     def _bind_port(self, port: PortHandle, timeout_ns: int) -> None:
         """Tell the native methods of a port what they need."""
         passes = self._codec.name in ("raw", "auto")

@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import _native, options
 from ._native import ffi, lib
-from .errors import Closed
+from .codec import Codec, get_codec
+from .errors import Closed, CodecError
 
 if TYPE_CHECKING:
     from .space import Space
 
-__all__ = ["PATIENCE_NS", "Handle", "PortHandle", "attaching", "snapshot"]
+__all__ = ["PATIENCE_NS", "Handle", "NativeHandle", "PortHandle", "attaching", "snapshot"]
 
 PATIENCE_NS = 5_000_000_000  # for locks that are held for microseconds
 
-_Self = TypeVar("_Self", bound="PortHandle")
+_Self = TypeVar("_Self", bound="NativeHandle")
 _Member = TypeVar("_Member")
 
 _attaching = threading.RLock()
@@ -48,32 +49,27 @@ def snapshot(members: Iterable[_Member]) -> list[_Member]:
             continue  # it changed while we looked
 
 
-def _free(room: Any, space: Any) -> None:
-    if room[0]:
-        lib.shm_channel_free(room[0])
-
-
-class PortHandle(_native.Port):  # type: ignore[misc]  # a native type
-    """A native handle of this process: a channel, or a reader or writer of one.
+class NativeHandle:
+    """A native handle of this process, of whatever kind, and those made from it.
 
     `_fail` and `_refuse_length` are called by the native methods (hot.c) when something is not on the straight path.
     """
 
     _kind = "handle"
+    _native_kind = ""
+    """The C interface calls it ``shm_`` and this."""
     _space: Space
     _name: bytes
-    _rest: bytes | None
-    _kept: bool
 
     def _set_up(self, space: Space, name: bytes) -> None:
         self._space = space
         self._name = name
         self._closed = False
         self._made: list[_native.Owned] = []  # native handles, kept while this object lives: a thread may be inside
-        self._children: weakref.WeakSet[PortHandle] = weakref.WeakSet()
+        self._children: weakref.WeakSet[NativeHandle] = weakref.WeakSet()
         self._epoch = int(lib.shm_fork_epoch())
 
-    def _open_first(self, parent: PortHandle | Space, siblings: weakref.WeakSet[Any]) -> None:
+    def _open_first(self, parent: NativeHandle | Space, siblings: weakref.WeakSet[Any]) -> None:
         """Open it when it is made, as one of the siblings that go when the parent does."""
         try:
             self._open_native()
@@ -86,7 +82,7 @@ class PortHandle(_native.Port):  # type: ignore[misc]  # a native type
 
     def _make(self, call: Callable[[int, Any], int]) -> int:
         """Have ``call(deadline, room)`` make the native handle, which is freed with this object; give its status."""
-        made = _native.Owned("shm_channel **", _free, self._space._attachment.pointer)
+        made = _native.Owned(f"shm_{self._native_kind} **", _FREE[self._native_kind], self._space._attachment.pointer)
         try:
             status = _native.patiently(lambda limit: call(limit, made.room), PATIENCE_NS)
             if status == lib.SHM_OK:
@@ -149,9 +145,9 @@ class PortHandle(_native.Port):  # type: ignore[misc]  # a native type
         self._mark_closing()  # first: what the children's end makes room for is not ours any more
         for child in snapshot(self._children):
             child.close()
-        self._rest = None
+        self._forget()
         if self._epoch == lib.shm_fork_epoch() and self._made:
-            lib.shm_channel_close(self._raw)
+            _CLOSE[self._native_kind](self._raw)
 
     def __enter__(self: _Self) -> _Self:
         return self
@@ -173,11 +169,11 @@ class PortHandle(_native.Port):  # type: ignore[misc]  # a native type
         raise self._exception(status, what, timeout_ns)
 
     def _exception(self, status: int, what: str, timeout_ns: int) -> Exception:
+        within = "at once" if timeout_ns == 0 else f"within {timeout_ns / 1e9:g} s"
         if status == lib.SHM_CLOSED:
             return Closed(self._why_closed(what))
         if status == lib.SHM_READ_ONLY:
             return _native.error(status, f"{what} on {self}: its space is open read-only")
-        within = "at once" if timeout_ns == 0 else f"within {timeout_ns / 1e9:g} s"
         if status == lib.SHM_EMPTY:
             return _native.error(status, f"{what} on {self}: nothing came {within}", holders=self._peers(writers=True))
         if status == lib.SHM_FULL:
@@ -186,25 +182,63 @@ class PortHandle(_native.Port):  # type: ignore[misc]  # a native type
             attachment = self._space._attachment
             holders = attachment.holders([lib.shm_space_blocker(attachment.pointer)])
             return _native.error(lib.SHM_TIMEOUT, f"{what} on {self}: it was locked {within}", holders=holders)
-        if status == lib.SHM_END:
-            return _native.error(status, f"{what} on {self}: the last writer has left and everything was read")
-        if status == lib.SHM_LAGGED:
-            lost = int(lib.shm_channel_lost(self._raw))
-            return _native.error(status, f"{what} on {self}: overtaken, {lost} messages were lost", lost=lost)
         return _native.error(status)
 
     def _look_there(self) -> None:
         """Raise `Closed` if the structure is not there any more."""
         self._look_alive()
-        if not lib.shm_channel_alive(self._raw):
+        if not self._is_there():
             raise Closed(self._why_closed("using"))
+
+    def _is_there(self) -> bool:
+        return bool(_ALIVE[self._native_kind](self._raw))
 
     def _why_closed(self, what: str) -> str:
         if self._closed:
             return f"{what} on {self}: it was closed in this process"
-        if lib.shm_channel_alive(self._raw):
+        if self._is_there():
             return f"{what} on {self}: it was shut down; no more input until it is deleted and created again"
         return f"{what} on {self}: it was deleted, or its space was destroyed"
+
+    def _peers(self, *, writers: bool) -> list[Any]:
+        """Give whom a call waited for."""
+        raise NotImplementedError
+
+    def _forget(self) -> None:
+        """Let go of what is kept for the next call."""
+
+    def _mark_closing(self) -> None:
+        """Make calls under way leave; a native method."""
+        raise NotImplementedError
+
+    def _allowed_codec(self, name: str) -> Codec:
+        codec = get_codec(name)
+        if name == "pickle" and self._space._mode & 0o022 and not self._space._allow_pickle:
+            raise CodecError(
+                f"{self._kind} {self.name!r} has codec 'pickle' and others may write to space {self._space.name!r}: "
+                "a pickle can run any code; open the space with allow_pickle=True if they are trusted"
+            )
+        return codec
+
+
+class PortHandle(_native.Port, NativeHandle):  # type: ignore[misc]  # a native type
+    """A channel, or a reader or writer of one."""
+
+    _native_kind = "channel"
+    _rest: bytes | None
+    _kept: bool
+    _max_message = 0
+
+    def _forget(self) -> None:
+        self._rest = None
+
+    def _exception(self, status: int, what: str, timeout_ns: int) -> Exception:
+        if status == lib.SHM_END:
+            return _native.error(status, f"{what} on {self}: the last writer has left and everything was read")
+        if status == lib.SHM_LAGGED:
+            lost = int(lib.shm_channel_lost(self._raw))
+            return _native.error(status, f"{what} on {self}: overtaken, {lost} messages were lost", lost=lost)
+        return super()._exception(status, what, timeout_ns)
 
     def _peers(self, *, writers: bool) -> list[Any]:
         tokens = ffi.new("uint32_t[]", 64)
@@ -217,13 +251,25 @@ class PortHandle(_native.Port):  # type: ignore[misc]  # a native type
             f"a message of {length} bytes is longer than max_message={self._max_message} of {self}; nothing was sent",
         )
 
-    _max_message = 0
 
-
-class Handle(PortHandle):
+class Handle(NativeHandle):
     """A handle on a named structure: what all kinds of them can do."""
 
     def drop(self) -> None:
         """Remove the structure for everybody, as ``space.delete(kind, name)`` does."""
         self._look_alive()
         self._space.delete(self._kind, self._name)
+
+
+def _freeing(free: Callable[[Any], None]) -> Callable[[Any, Any], None]:
+    def give_back(room: Any, space: Any) -> None:
+        if room[0]:
+            free(room[0])
+
+    return give_back
+
+
+_KINDS = ("channel", "queue", "tuples")
+_FREE = {kind: _freeing(getattr(lib, f"shm_{kind}_free")) for kind in _KINDS}
+_CLOSE = {kind: getattr(lib, f"shm_{kind}_close") for kind in _KINDS}
+_ALIVE = {kind: getattr(lib, f"shm_{kind}_alive") for kind in _KINDS}

@@ -21,6 +21,8 @@ from .lock import NamedLock
 if TYPE_CHECKING:
     from .channel import Channel
     from .handle import Handle
+    from .queue import Queue
+    from .tuples import Tuples
 
 __all__ = ["Broadcast", "Member", "Problem", "Space", "SpaceStat", "destroy", "list_spaces", "open"]
 
@@ -31,6 +33,7 @@ _MEMBERS_MOST = 4095
 _KINDS = {"channel": 1, "log": 2, "sharded_log": 3, "tuples": 4, "queue": 5, "store": 6}
 _KIND_NAMES = {number: name for name, number in _KINDS.items()} | {7: "lock"}
 _LOCK_KIND = 7
+_ACKS = ("shm", "os", "disk")
 _WAITS = {1: "a message in", 2: "room in", 3: ""}
 
 _DEFAULT_SIZE = DefaultStr("1G")
@@ -304,6 +307,63 @@ class Space:
             overflow=overflow,
             max_message=max_message,
             codec=codec,
+        )
+
+    def tuples(
+        self,
+        name: str | bytes = "default",
+        *,
+        bound: int | None = None,
+        codec: str = DefaultStr("auto"),
+        durable: bool = False,
+        ack: str = "disk",
+    ) -> Tuples:
+        """Give the tuple space of that name, made if it is new.
+
+        `bound` is how many values may wait under a key, None any number. Raises `OptionsMismatch` when it was made with
+        another value of an option that is given, `NotDurable`, `SpaceFull`, `InvalidName`, `ValueError`.
+
+        >>> import shmspace
+        >>> with shmspace.open("doc-tuples", size="1M") as space:
+        ...     answers = space.tuples()
+        ...     answers.out("reply/7", {"sum": 12})
+        ...     answers.take("reply/7", timeout=1)
+        ...     space.destroy()
+        {'sum': 12}
+        """
+        from .tuples import open_tuples
+
+        options.check_choice(ack, what="ack", choices=_ACKS)
+        return open_tuples(self, name, bound=bound, codec=codec, durable=durable)
+
+    def queue(
+        self,
+        name: str | bytes,
+        *,
+        maxsize: int = DefaultInt(0),
+        max_deliveries: int | None = None,
+        codec: str = DefaultStr("auto"),
+        durable: bool = False,
+        ack: str = "disk",
+    ) -> Queue:
+        """Give the queue of that name, made if it is new.
+
+        `maxsize` values may wait, 0 is any number. A value that was leased `max_deliveries` times and given back each
+        time goes to `Queue.dead_letters`. Raises as `tuples` does.
+
+        >>> import shmspace
+        >>> with shmspace.open("doc-queue", size="1M") as space:
+        ...     jobs = space.queue("jobs", maxsize=100)
+        ...     jobs.put(("resize", "a.png"))
+        ...     jobs.get(timeout=1)
+        ...     space.destroy()
+        ('resize', 'a.png')
+        """
+        from .queue import open_queue
+
+        options.check_choice(ack, what="ack", choices=_ACKS)
+        return open_queue(
+            self, name, maxsize=maxsize, max_deliveries=max_deliveries, codec=codec, durable=durable
         )
 
     def broadcast(self, prefix: str | bytes, value: object) -> Broadcast:

@@ -26,6 +26,8 @@ _NAP_NS = 20_000
 if lib.shm_hot_install(ffi.cast("void *", id(_core)), ffi.cast("void *", id(options.timeout_ns))) != 0:
     raise ImportError("shmspace: cannot install the native methods")
 Port: Any = _core.Port
+Shelf: Any = _core.Shelf
+Lease: Any = _core.Lease
 
 
 def deadline(timeout_ns: int) -> int:

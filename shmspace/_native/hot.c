@@ -8,6 +8,7 @@
  * slices, with a look for signals between them. A call interrupted by a signal has taken nothing.
  */
 #include "hot.h"
+#include "hot_values.h"
 
 #include <math.h>
 
@@ -58,8 +59,8 @@ int hot_arguments(PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames, co
 }
 
 /* ---- errors -------------------------------------------------------------------------------------------------------------- */
-int hot_fail(Port *self, int status, const char *what, int64_t timeout_ns) {
-  PyObject *done = PyObject_CallMethod((PyObject *)self, "_fail", "isL", status, what, (long long)timeout_ns);
+int hot_fail(PyObject *self, int status, const char *what, int64_t timeout_ns) {
+  PyObject *done = PyObject_CallMethod(self, "_fail", "isL", status, what, (long long)timeout_ns);
   if (!done) return -1;
   Py_DECREF(done);
   return 0;
@@ -67,7 +68,7 @@ int hot_fail(Port *self, int status, const char *what, int64_t timeout_ns) {
 
 int hot_is_open(Port *self, const char *what) {
   if (self->handle) return 1;
-  hot_fail(self, SHM_CLOSED, what, FOREVER);
+  hot_fail((PyObject *)self, SHM_CLOSED, what, FOREVER);
   if (!PyErr_Occurred()) PyErr_SetString(PyExc_RuntimeError, "closed");
   return 0;
 }
@@ -77,6 +78,58 @@ int hot_append(PyObject *list, PyObject *value) {
   int status = PyList_Append(list, value);
   Py_DECREF(value);
   return status;
+}
+
+/* ---- codecs --------------------------------------------------------------------------------------------------------------- */
+void hot_coder_set(Coder *coder, PyObject *encode, PyObject *decode) {
+  Py_INCREF(encode);
+  Py_INCREF(decode);
+  hot_coder_clear(coder);
+  coder->encode = encode;
+  coder->decode = decode;
+}
+
+void hot_coder_clear(Coder *coder) {
+  Py_XDECREF(coder->encode);
+  Py_XDECREF(coder->decode);
+  coder->encode = coder->decode = NULL;
+}
+
+PyObject *hot_decoded(const Coder *coder, uint32_t codec, PyObject *data) {
+  if (codec == 0) {
+    Py_INCREF(data);
+    return data;
+  }
+  PyObject *number = PyLong_FromUnsignedLong(codec);
+  PyObject *value = number ? PyObject_CallFunctionObjArgs(coder->decode, number, data, NULL) : NULL;
+  Py_XDECREF(number);
+  return value;
+}
+
+int hot_encode_all(PyObject *owner, const Coder *coder, PyObject *list, PyObject *kept, shm_piece *pieces) {
+  Py_ssize_t count = PyList_Size(list);
+  for (Py_ssize_t i = 0; i < count; i++) {
+    PyObject *value = PyList_GetItem(list, i), *bytes = value;
+    unsigned long codec = 0;
+    if (!coder->bytes_pass || !PyBytes_CheckExact(value)) {
+      PyObject *pair = PyObject_CallFunctionObjArgs(coder->encode, value, NULL);
+      if (!pair) return -1;
+      codec = PyLong_AsUnsignedLong(PyTuple_GetItem(pair, 0));
+      bytes = PyBytes_FromObject(PyTuple_GetItem(pair, 1));
+      Py_DECREF(pair);
+      if (hot_append(kept, bytes) != 0) return -1;
+    }
+    char *data;
+    Py_ssize_t length;
+    if (PyBytes_AsStringAndSize(bytes, &data, &length) != 0) return -1;
+    pieces[i] = (shm_piece){data, (uint64_t)length, (uint32_t)codec};
+    if ((uint64_t)length > coder->most_bytes) {
+      PyObject *done = PyObject_CallMethod(owner, "_refuse_length", "n", length);
+      Py_XDECREF(done);
+      return -1;
+    }
+  }
+  return 0;
 }
 
 /* ---- waiting -------------------------------------------------------------------------------------------------------------- */
@@ -127,15 +180,10 @@ static PyObject *port_bind(PyObject *object, PyObject *args) {
                         &indirect)) {
     return NULL;
   }
-  Py_INCREF(encode);
-  Py_INCREF(decode);
-  Py_XDECREF(self->encode);
-  Py_XDECREF(self->decode);
-  self->encode = encode;
-  self->decode = decode;
+  hot_coder_set(&self->coder, encode, decode);
   self->timeout_ns = timeout_ns;
-  self->max_message_bytes = most;
-  self->bytes_pass = bytes_pass;
+  self->coder.most_bytes = most;
+  self->coder.bytes_pass = bytes_pass;
   self->raises_full = raises_full;
   self->indirect = indirect;
   self->handle = (shm_channel *)(uintptr_t)handle;
@@ -178,8 +226,7 @@ static int port_set_rest(PyObject *object, PyObject *value, void *unused) {
 static void port_dealloc(PyObject *object) {
   Port *self = (Port *)object;
   PyTypeObject *type = Py_TYPE(object);
-  Py_XDECREF(self->encode);
-  Py_XDECREF(self->decode);
+  hot_coder_clear(&self->coder);
   Py_XDECREF(self->rest);
   Py_XDECREF(self->kept);
   freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
@@ -218,12 +265,17 @@ static PyType_Slot port_slots[] = {
 
 static PyType_Spec port_spec = {"shmspace._native.Port", sizeof(Port), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, port_slots};
 
-/* Called once, through cffi, with the module that Port goes into and options.timeout_ns; 0, or -1. */
+/* Called once, through cffi, with the module that the types go into and options.timeout_ns; 0, or -1. */
 int shm_hot_install(void *module, void *checker) {
   PyGILState_STATE state = PyGILState_Ensure(); /* cffi has released it */
-  PyObject *type = PyType_FromSpec(&port_spec);
-  int status = type ? PyObject_SetAttrString((PyObject *)module, "Port", type) : -1;
-  Py_XDECREF(type);
+  PyType_Spec *specs[] = {&port_spec, &hot_shelf_spec, &hot_lease_spec};
+  static const char *const names[] = {"Port", "Shelf", "Lease"};
+  int status = 0;
+  for (int i = 0; i < 3 && status == 0; i++) {
+    PyObject *type = PyType_FromSpec(specs[i]);
+    status = type ? PyObject_SetAttrString((PyObject *)module, names[i], type) : -1;
+    Py_XDECREF(type);
+  }
   timeout_checker = checker;
   Py_INCREF(timeout_checker);
   PyGILState_Release(state);

@@ -11,16 +11,21 @@
 
 enum { SLICE_NS = 100000000, PATIENCE_NS = 50000000, LONG_COPY = 16384 };
 
+/* How values become bytes and back. */
+typedef struct {
+  PyObject *encode;    /* value -> (number, bytes) */
+  PyObject *decode;    /* (number, bytes) -> value; called for numbers other than 0 */
+  uint64_t most_bytes;
+  int bytes_pass;      /* bytes are stored as they are */
+} Coder;
+
 typedef struct {
   PyObject_HEAD
   shm_channel *handle;
-  PyObject *encode;    /* value -> (number, bytes) */
-  PyObject *decode;    /* (number, bytes) -> value; called for numbers other than 0 */
+  Coder coder;
   PyObject *rest;      /* what read() left of a message, or NULL */
   PyObject *kept;      /* list of (number, bytes) taken by a call that was interrupted before it could return, or NULL */
   int64_t timeout_ns;  /* of calls that give none; FOREVER */
-  uint64_t max_message_bytes;
-  int bytes_pass;      /* bytes are stored as they are */
   int raises_full;     /* overflow="error": a full channel is never waited for */
   int indirect;        /* another port receives for this one: _receiver() gives it */
 } Port;
@@ -35,10 +40,20 @@ typedef int attempt(Port *self, void *context, uint64_t deadline_ns);
 int hot_wait(Port *self, attempt *attempt, void *context, int none, int64_t timeout_ns, int writers);
 
 /* Let Python raise what the status means, or mend it (a fork): 0 to try again, -1 with an exception. */
-int hot_fail(Port *self, int status, const char *what, int64_t timeout_ns);
+int hot_fail(PyObject *self, int status, const char *what, int64_t timeout_ns);
 
 /* 1 when the port has a native handle; else an exception is set. */
 int hot_is_open(Port *self, const char *what);
+
+void hot_coder_set(Coder *coder, PyObject *encode, PyObject *decode);
+void hot_coder_clear(Coder *coder);
+
+/* The value of stored bytes, a new reference; NULL with an exception. */
+PyObject *hot_decoded(const Coder *coder, uint32_t codec, PyObject *data);
+
+/* Encode every value of the list into pieces before anything is sent; what keeps the bytes alive goes into kept. 0, or -1
+ * with an exception: owner's _refuse_length says what is wrong with a long one. */
+int hot_encode_all(PyObject *owner, const Coder *coder, PyObject *list, PyObject *kept, shm_piece *pieces);
 
 /* Append and give up value, which may be NULL: 0, or -1 with an exception. */
 int hot_append(PyObject *list, PyObject *value);

@@ -14,17 +14,6 @@ static int try_recv(Port *self, void *context, uint64_t deadline_ns) {
   return shm_channel_recv(self->handle, in->buffer, in->room_bytes, &in->length_bytes, &in->codec, deadline_ns);
 }
 
-static PyObject *decoded(Port *self, uint32_t codec, PyObject *data) {
-  if (codec == 0) {
-    Py_INCREF(data);
-    return data;
-  }
-  PyObject *number = PyLong_FromUnsignedLong(codec);
-  PyObject *value = number ? PyObject_CallFunctionObjArgs(self->decode, number, data, NULL) : NULL;
-  Py_XDECREF(number);
-  return value;
-}
-
 /* Keep a message for the next call, before all others: a signal handler raised after it was taken. The exception stays. */
 static void keep(Port *self, uint32_t codec, PyObject *data) {
   PyObject *type, *value, *trace;
@@ -58,7 +47,7 @@ static int take_kept(Port *self, PyObject **data, uint32_t *codec) {
 
 /* The value of a message that was taken; if a signal handler raises meanwhile the message is kept. Steals data. */
 static PyObject *delivered(Port *self, uint32_t codec, PyObject *data) {
-  PyObject *value = decoded(self, codec, data);
+  PyObject *value = hot_decoded(&self->coder, codec, data);
   if (value && PyErr_CheckSignals() != 0) {
     keep(self, codec, data);
     Py_DECREF(value);
@@ -136,7 +125,7 @@ static PyObject *receive(Port *self, PyObject *timeout, const char *what, int st
       Py_DECREF(data);
       return pair;
     }
-    if (status == RAISED || hot_fail(self, status, what, timeout_ns) != 0) return NULL;
+    if (status == RAISED || hot_fail((PyObject *)self, status, what, timeout_ns) != 0) return NULL;
   }
 }
 
@@ -238,7 +227,7 @@ static PyObject *delivered_all(Port *self, PyObject *list, int coded) {
     PyObject *item = PyList_GetItem(list, i);
     if (PyBytes_Check(item)) continue;
     uint32_t codec = (uint32_t)PyLong_AsUnsignedLong(PyTuple_GetItem(item, 0));
-    PyObject *value = decoded(self, codec, PyTuple_GetItem(item, 1));
+    PyObject *value = hot_decoded(&self->coder, codec, PyTuple_GetItem(item, 1));
     if (!value || PyList_SetItem(values, i, value) != 0) break;
   }
   int signalled = !PyErr_Occurred() && PyErr_CheckSignals() != 0;
@@ -272,7 +261,7 @@ static PyObject *receive_many(Port *self, Py_ssize_t count, PyObject *timeout) {
       values = delivered_all(self, list, coded);
       break;
     }
-    if (hot_fail(self, status, "recv_many", timeout_ns) != 0) break;
+    if (hot_fail((PyObject *)self, status, "recv_many", timeout_ns) != 0) break;
   }
   if (status == RAISED && PyList_Size(list) > 0) keep_from(self, list, 0);
   if (first && values && PyList_Insert(values, 0, first) == 0) {

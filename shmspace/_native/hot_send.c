@@ -35,7 +35,7 @@ static int put(Port *self, uint32_t codec, PyObject *bytes, int64_t timeout_ns) 
       status = hot_wait(self, try_send, &out, self->raises_full ? SHM_BUSY : SHM_FULL, timeout_ns, 0);
       if (status == SHM_OK) return 0;
     }
-    if (status == RAISED || hot_fail(self, status, "send", timeout_ns) != 0) return -1;
+    if (status == RAISED || hot_fail((PyObject *)self, status, "send", timeout_ns) != 0) return -1;
   }
 }
 
@@ -46,7 +46,7 @@ PyObject *port_send(PyObject *object, PyObject *const *args, Py_ssize_t nargs, P
   if (hot_arguments(args, nargs, kwnames, names, 1, 2, slots) != 0) return NULL;
   int64_t timeout_ns = hot_timeout(slots[1], self->timeout_ns);
   if (timeout_ns == -2) return NULL;
-  if (!self->bytes_pass || !PyBytes_CheckExact(slots[0])) {
+  if (!self->coder.bytes_pass || !PyBytes_CheckExact(slots[0])) {
     return PyObject_CallMethod(object, "_send_slow", "OL", slots[0], (long long)timeout_ns);
   }
   if (put(self, 0, slots[0], timeout_ns) != 0) return NULL;
@@ -75,33 +75,6 @@ static int try_send_many(Port *self, void *context, uint64_t deadline_ns) {
   return status;
 }
 
-/* Encode every value before anything is sent; keeps the bytes alive in kept. */
-static int encode_all(Port *self, PyObject *list, PyObject *kept, shm_piece *pieces) {
-  Py_ssize_t count = PyList_Size(list);
-  for (Py_ssize_t i = 0; i < count; i++) {
-    PyObject *value = PyList_GetItem(list, i), *bytes = value;
-    unsigned long codec = 0;
-    if (!self->bytes_pass || !PyBytes_CheckExact(value)) {
-      PyObject *pair = PyObject_CallFunctionObjArgs(self->encode, value, NULL);
-      if (!pair) return -1;
-      codec = PyLong_AsUnsignedLong(PyTuple_GetItem(pair, 0));
-      bytes = PyBytes_FromObject(PyTuple_GetItem(pair, 1));
-      Py_DECREF(pair);
-      if (hot_append(kept, bytes) != 0) return -1;
-    }
-    char *data;
-    Py_ssize_t length;
-    if (PyBytes_AsStringAndSize(bytes, &data, &length) != 0) return -1;
-    pieces[i] = (shm_piece){data, (uint64_t)length, (uint32_t)codec};
-    if ((uint64_t)length > self->max_message_bytes) {
-      PyObject *done = PyObject_CallMethod((PyObject *)self, "_refuse_length", "n", length);
-      Py_XDECREF(done);
-      return -1;
-    }
-  }
-  return 0;
-}
-
 /* Number sent, or -1 with an exception. */
 static Py_ssize_t put_all(Port *self, const shm_piece *pieces, Py_ssize_t count, int64_t timeout_ns) {
   struct outgoing_many out = {pieces, (uint64_t)count, 0};
@@ -112,7 +85,7 @@ static Py_ssize_t put_all(Port *self, const shm_piece *pieces, Py_ssize_t count,
       status = hot_wait(self, try_send_many, &out, self->raises_full ? SHM_BUSY : SHM_FULL, timeout_ns, 0);
     }
     if (status == SHM_OK || (status != RAISED && status != SHM_FORKED && out.done > 0)) return (Py_ssize_t)out.done;
-    if (status == RAISED || hot_fail(self, status, "send_many", timeout_ns) != 0) return -1;
+    if (status == RAISED || hot_fail((PyObject *)self, status, "send_many", timeout_ns) != 0) return -1;
   }
 }
 
@@ -126,7 +99,7 @@ PyObject *port_send_many(PyObject *object, PyObject *const *args, Py_ssize_t nar
   PyObject *list = PySequence_List(slots[0]), *kept = PyList_New(0);
   Py_ssize_t sent = -1, count = list ? PyList_Size(list) : 0;
   shm_piece *pieces = malloc((size_t)(count ? count : 1) * sizeof *pieces);
-  if (list && kept && pieces && encode_all(self, list, kept, pieces) == 0) sent = put_all(self, pieces, count, timeout_ns);
+  if (list && kept && pieces && hot_encode_all(object, &self->coder, list, kept, pieces) == 0) sent = put_all(self, pieces, count, timeout_ns);
   if (!pieces) PyErr_NoMemory();
   free(pieces);
   Py_XDECREF(list);

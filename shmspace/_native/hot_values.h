@@ -1,0 +1,51 @@
+/* hot_values.h: Shelf, the native base of queues and tuple spaces, and Lease; see hot_values.c. */
+#ifndef SHMSPACE_NATIVE_HOT_VALUES_H
+#define SHMSPACE_NATIVE_HOT_VALUES_H
+
+#include "hot.h"
+
+typedef struct {
+  PyObject_HEAD
+  shm_queue *queue;    /* or */
+  shm_tuples *tuples;
+  uint32_t lane;       /* of the queue */
+  Coder coder;
+  PyObject *lease;     /* the type that leases are made of */
+} Shelf;
+
+/* One call that may have to wait. */
+typedef struct call {
+  Shelf *self;
+  const char *what;    /* the method, for errors */
+  const char *key;     /* tuples */
+  Py_ssize_t key_length;
+  uint32_t flags;
+  const shm_piece *pieces; /* put */
+  uint64_t count, done;
+  shm_wait wait;
+  shm_taken taken;
+} Call;
+
+typedef int step(Call *call, uint64_t deadline_ns);
+
+step hot_step_put, hot_step_take;
+
+/* Take it step by step until it says something else than "nothing yet" (none), or time is up. RAISED: an exception is set, and
+ * nothing was taken. */
+int hot_persist(Call *call, step *step, int none, int64_t timeout_ns);
+
+/* The value that was taken, a new reference; NULL with an exception. *decoded 0: it cannot be decoded. */
+PyObject *hot_value_of(Call *call, int *decoded);
+
+/* What was taken is taken for good; or it goes back. */
+void hot_taken(Call *call);
+void hot_return(Call *call);
+
+/* The key argument of a call of a tuple space: 0, or -1 with an exception. */
+int hot_key(Call *call, PyObject *key);
+
+extern PyType_Spec hot_shelf_spec, hot_lease_spec;
+PyObject *shelf_adopt_lease(PyObject *object, PyObject *address);
+PyObject *shelf_lease(PyObject *object, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
+
+#endif

@@ -1,0 +1,79 @@
+"""What queues and tuple spaces have in common: values, one by one, put and taken. The calls are native (hot_values.c)."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from . import _native, options
+from ._native import ffi, lib
+from .codec import Codec
+from .errors import Closed, CodecError, OptionsMismatch
+from .handle import PATIENCE_NS, Handle
+
+if TYPE_CHECKING:
+    from .space import Space
+
+__all__ = ["Shelf", "codec_option"]
+
+
+def codec_option(codec: Codec) -> bytes:
+    """Give the name of a codec as a structure keeps it; raises `CodecError` when it is too long for that."""
+    encoded = codec.name.encode()
+    if len(encoded) > 31:
+        raise CodecError(f"the name of codec {codec.name!r} is longer than 31 bytes, which a structure can keep")
+    return encoded
+
+
+class Shelf(_native.Shelf, Handle):  # type: ignore[misc]  # a native type
+    """A structure of values that are put and taken."""
+
+    _codec: Codec
+
+    def _begin(self, space: Space, name: bytes, wanted: Any, given_bits: int, create: bool) -> None:
+        self._set_up(space, name)
+        self._wanted = wanted
+        self._given = given_bits
+        self._create = create
+        self._open_first(space, space._handles)
+        self._create = False  # from now on, after a fork, it is there or it was deleted
+
+    def _open_named(self, call: Callable[..., int]) -> None:
+        """Have ``call(space, name, ...)`` of the C interface open it."""
+        pointer, name, wanted = self._space._pointer(changing=True), self._name, self._wanted
+        status = self._make(
+            lambda limit, room: call(pointer, name, len(name), wanted, self._given, self._create, limit, room)
+        )
+        if status == lib.SHM_NOT_FOUND and self._made:
+            raise Closed(f"{self} was deleted")
+        if status == lib.SHM_MISMATCH:
+            raise OptionsMismatch(f"{self.name!r}: {_native.text(lib.shm_error_text())}")
+        if status == lib.SHM_TIMEOUT:
+            raise self._exception(status, "opening", PATIENCE_NS)
+        _native.check(status)
+
+    def _bind_values(self, queue: Any, tuples: Any, lane: int, lease: Any) -> None:
+        """Tell the native methods what they need."""
+        codec, null = self._codec, ffi.NULL
+        addresses = [int(ffi.cast("uintptr_t", pointer or null)) for pointer in (queue, tuples)]
+        self._bind(*addresses, lane, codec.encode, codec.decode, 1 << 62, codec.name in ("raw", "auto"), lease)
+
+    def _refuse_length(self, length: int) -> None:
+        raise _native.error(lib.SHM_TOO_LARGE, f"a value of {length} bytes does not fit into {self}; nothing was put")
+
+    def _shut_down(self, call: Callable[..., int], immediate: bool) -> None:
+        pointer = self._pointer
+        status = _native.patiently(lambda limit: call(pointer, bool(immediate), limit), PATIENCE_NS)
+        if status != lib.SHM_OK:
+            raise self._exception(status, "shutdown", 0)
+
+    def _peers(self, *, writers: bool) -> list[Any]:
+        return []
+
+
+def deadline_of(timeout: float | None) -> float:
+    """Give when a timeout is over, on the monotonic clock in seconds."""
+    timeout_ns = options.timeout_ns(timeout)
+    return math.inf if timeout_ns < 0 else time.monotonic() + timeout_ns / 1e9
