@@ -18,7 +18,9 @@ from .codec import register_codec
 from .errors import *  # noqa: F403
 from .errors import __all__ as _error_names
 from .lock import HeldLock, NamedLock
+from .queue import Lease, LeaseInfo, Queue, QueueStat
 from .space import Broadcast, Member, Problem, Space, SpaceStat, destroy, list_spaces, open
+from .tuples import Tuples, TuplesStat
 
 __version__ = "0.1.0"
 
@@ -27,12 +29,18 @@ __all__ = [
     "Channel",
     "ChannelStat",
     "HeldLock",
+    "Lease",
+    "LeaseInfo",
     "Member",
     "NamedLock",
     "Problem",
+    "Queue",
+    "QueueStat",
     "Reader",
     "Space",
     "SpaceStat",
+    "Tuples",
+    "TuplesStat",
     "Writer",
     "destroy",
     "list_spaces",

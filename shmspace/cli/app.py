@@ -18,9 +18,11 @@ from shmspace.cli.check import check
 from shmspace.cli.demo.command import demo
 from shmspace.cli.doctor.command import doctor
 from shmspace.cli.gc import gc
+from shmspace.cli.get import get, take
 from shmspace.cli.ls import ls
 from shmspace.cli.members import members
 from shmspace.cli.output import one_line
+from shmspace.cli.put import out, put
 from shmspace.cli.recv import recv
 from shmspace.cli.refusal import Misuse, ProblemsFound, Refusal
 from shmspace.cli.rm import rm
@@ -41,7 +43,7 @@ def cli() -> None:
     """
 
 
-for _command in (check, demo, doctor, gc, ls, members, recv, rm, send, stat, tail):
+for _command in (check, demo, doctor, gc, get, ls, members, out, put, recv, rm, send, stat, tail, take):
     cli.add_command(_command)
 
 

@@ -22,9 +22,9 @@ def directory_option(command: _F) -> _F:
 
 
 def create_option(command: _F) -> _F:
-    """Add ``--create``: without it a misspelt name is an error, not a new space or channel."""
+    """Add ``--create``: without it a misspelt name is an error, not a new space or structure."""
     return click.option(
-        "--create", is_flag=True, help="Make the space and the channel, with default options, if they are missing."
+        "--create", is_flag=True, help="Make the space and the structure, with default options, if they are missing."
     )(command)
 
 

@@ -1,0 +1,52 @@
+"""Finding the space and the structure that a command was given: a misspelt name must not make a new one."""
+
+from __future__ import annotations
+
+import shmspace
+from shmspace.cli.refusal import Refusal
+
+_SHOWN = 5
+_HINT = " (--create makes it)"
+
+
+def open_space(name: str, directory: str | None, *, create: bool) -> shmspace.Space:
+    """Open a space for reading and writing; a missing one is made if `create` says so, else it is a `Refusal`."""
+    try:
+        return shmspace.open(name, create=create, directory=directory)
+    except shmspace.NotFound as missing:
+        raise Refusal(f"{missing}{_HINT}") from missing
+
+
+def open_channel(space: shmspace.Space, channel: str, *, create: bool) -> shmspace.Channel:
+    """Open a channel; a missing one is made if `create` says so, else it is a `Refusal`."""
+    return space.channel(channel) if create else existing_channel(space, channel, hint=_HINT)
+
+
+def existing_channel(space: shmspace.Space, channel: str, *, hint: str = "") -> shmspace.Channel:
+    """Open a channel that is there; a missing one is a `Refusal` that names those there are."""
+    _look_for(space, "channel", channel, hint)
+    return space.channel(channel)
+
+
+def open_queue(space: shmspace.Space, queue: str, *, create: bool) -> shmspace.Queue:
+    """Open a queue; a missing one is made if `create` says so, else it is a `Refusal`."""
+    if not create:
+        _look_for(space, "queue", queue, _HINT)
+    return space.queue(queue)
+
+
+def open_tuples(space: shmspace.Space, tuples: str, *, create: bool) -> shmspace.Tuples:
+    """Open a tuple space; a missing one is made if `create` says so, else it is a `Refusal`."""
+    if not create:
+        _look_for(space, "tuples", tuples, _HINT)
+    return space.tuples(tuples)
+
+
+def _look_for(space: shmspace.Space, kind: str, name: str, hint: str) -> None:
+    if space.exists(kind, name):
+        return
+    names = [str(found) for found in space.names(kind)]
+    plural = kind if kind.endswith("s") else f"{kind}s"
+    there = f"it has no {plural}" if not names else "it has " + ", ".join(map(repr, names[:_SHOWN]))
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    raise Refusal(f"the space {space.name!r} has no {kind} {name!r}: {there}{more}{hint}")
