@@ -9,10 +9,10 @@ from typing import Any
 import click
 
 import shmspace
-from shmspace.cli.structure import open_channel, open_space
 from shmspace.cli.options import create_option, directory_option, json_option, timeout_option
 from shmspace.cli.output import plural
 from shmspace.cli.refusal import Refusal
+from shmspace.cli.structure import open_channel, open_space
 from shmspace.cli.value import to_line, to_text
 from shmspace.errors import Empty, EndOfStream, Lagged
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from shmspace.cli.structure import open_channel, open_space
 from shmspace.cli.given import put_each, values_given
 from shmspace.cli.options import create_option, directory_option, json_option, timeout_option
+from shmspace.cli.structure import open_channel, open_space
 
 
 @click.command()

@@ -7,10 +7,10 @@ from typing import Any
 import click
 
 import shmspace
-from shmspace.cli.structure import existing_channel
 from shmspace.cli.options import directory_option, json_option
 from shmspace.cli.recv import print_message, warn_of_gap
 from shmspace.cli.refusal import Refusal
+from shmspace.cli.structure import existing_channel
 from shmspace.errors import Empty, EndOfStream, Lagged, ReadOnly
 
 

@@ -14,9 +14,14 @@ from .file import REGION_PREFIX, Directory, directory_path, region_path
 from .pages import used_bytes
 from .region import Region, opened_region
 from .tables import constant
+from .values import queue_stat, tuples_stat
 
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
-_STATS: dict[str, Callable[[Region, Found], dict[str, int]]] = {"channel": channel_stat}
+_STATS: dict[str, Callable[[Region, Found], dict[str, int]]] = {
+    "channel": channel_stat,
+    "queue": queue_stat,
+    "tuples": tuples_stat,
+}
 _STATES: tuple[tuple[type[ShmspaceError], str], ...] = (
     (NotASpace, "not a space"),
     (IncompatibleLayout, "incompatible"),
