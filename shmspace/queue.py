@@ -69,6 +69,8 @@ class Lease(_native.Lease):  # type: ignore[misc]  # a native type
     0
     """
 
+    __slots__ = ()
+
     @property
     def aio(self) -> LeaseAio:
         """The same calls as coroutines."""
@@ -159,7 +161,8 @@ class Queue(Shelf):
 
     def task_done(self) -> None:
         """Say that a value that `get` gave is done with. More often than values were put: `ValueError`."""
-        pointer = self._pointer
+        self._look_there()
+        pointer = self._raw
         status = _native.patiently(lambda limit: lib.shm_queue_task_done(pointer, self._lane, limit), -1)
         if status == lib.SHM_INVALID:
             raise ValueError("task_done() called too many times")
@@ -175,7 +178,9 @@ class Queue(Shelf):
         if status == lib.SHM_EMPTY:
             left = self.unfinished_tasks
             raise _native.error(
-                lib.SHM_TIMEOUT, f"join on {self}: {left} values were not done with {_within(timeout_ns)}"
+                lib.SHM_TIMEOUT,
+                f"join on {self}: {left} values were not done with {_within(timeout_ns)}",
+                holders=self._peers(writers=True),
             )
         if status != lib.SHM_OK:
             raise self._exception(status, "join", timeout_ns)

@@ -164,7 +164,7 @@ int shm_queue_take(shm_queue *queue, uint32_t lane, uint32_t flags, shm_wait *wa
   status = shm__queue_take(&queue->core, lane & 1, flags, &waiter, deadline_ns, &value, &place);
   shm__keep_waiter(wait, &waiter);
   if (status == SHM_OK) shm__tell_taken(queue->handle.space, &value, &place, taken);
-  shm__handle_leave(&queue->handle);
+  if (!shm__stay_inside(flags, status, taken)) shm__handle_leave(&queue->handle);
   return status;
 }
 
@@ -188,32 +188,27 @@ int shm_queue_leave(shm_queue *queue, uint32_t lane, uint32_t flags, shm_wait *w
   return status;
 }
 
-/* What is held is let go also when the handle was closed meanwhile; in a child of a fork it is the parent's. */
-static int enter_to_let_go(shm_queue *queue, const shm_taken *taken) {
-  return taken->held && queue->handle.epoch == shm__fork_epoch ? shm__enter(queue->handle.space) : SHM_FORKED;
-}
-
 void shm_queue_taken(shm_queue *queue, uint32_t lane, const shm_taken *taken) {
   struct shm__place place = shm__place_of(taken);
-  if (enter_to_let_go(queue, taken) != SHM_OK) return;
+  if (shm__enter_to_let_go(&queue->handle, taken) != SHM_OK) return;
   shm__queue_taken(&queue->core, lane & 1, &place);
-  shm__leave(queue->handle.space);
+  shm__leave_let_go(&queue->handle, taken);
 }
 
 int shm_queue_ack(shm_queue *queue, uint32_t lane, const shm_taken *taken, uint64_t deadline_ns) {
   struct shm__place place = shm__place_of(taken);
-  int status = enter_to_let_go(queue, taken);
+  int status = shm__enter_to_let_go(&queue->handle, taken);
   if (status != SHM_OK) return status;
   status = shm__queue_ack(&queue->core, lane & 1, &place, deadline_ns);
-  shm__leave(queue->handle.space);
+  shm__leave_let_go(&queue->handle, taken);
   return status;
 }
 
 void shm_queue_nack(shm_queue *queue, uint32_t lane, const shm_taken *taken) {
   struct shm__place place = shm__place_of(taken);
-  if (enter_to_let_go(queue, taken) != SHM_OK) return;
+  if (shm__enter_to_let_go(&queue->handle, taken) != SHM_OK) return;
   shm__queue_nack(&queue->core, lane & 1, &place);
-  shm__leave(queue->handle.space);
+  shm__leave_let_go(&queue->handle, taken);
 }
 
 /* ---- the rest --------------------------------------------------------------------------------------------------------- */

@@ -222,7 +222,7 @@ int shm_tuples_take(shm_tuples *tuples, const void *key, uint32_t key_length, ui
   }
   shm__keep_waiter(wait, &waiter);
   if (status == SHM_OK) shm__tell_taken(tuples->handle.space, &value, &place, taken);
-  shm__handle_leave(&tuples->handle);
+  if (!shm__stay_inside(flags, status, taken)) shm__handle_leave(&tuples->handle);
   return status;
 }
 
@@ -249,25 +249,20 @@ int shm_tuples_leave(shm_tuples *tuples, const void *key, uint32_t key_length, u
   return status;
 }
 
-/* What is held is let go also when the handle was closed meanwhile; in a child of a fork it is the parent's. */
-static int enter_to_let_go(shm_tuples *tuples, const shm_taken *taken) {
-  return taken->held && tuples->handle.epoch == shm__fork_epoch ? shm__enter(tuples->handle.space) : SHM_FORKED;
-}
-
 void shm_tuples_taken(shm_tuples *tuples, const void *key, uint32_t key_length, const shm_taken *taken) {
   struct shm__key wanted = shm__key_of(key, key_length);
   struct shm__place place = shm__place_of(taken);
-  if (enter_to_let_go(tuples, taken) != SHM_OK) return;
+  if (shm__enter_to_let_go(&tuples->handle, taken) != SHM_OK) return;
   shm__tuples_taken(&tuples->core, &wanted, &place);
-  shm__leave(tuples->handle.space);
+  shm__leave_let_go(&tuples->handle, taken);
 }
 
 void shm_tuples_return(shm_tuples *tuples, const void *key, uint32_t key_length, const shm_taken *taken) {
   struct shm__key wanted = shm__key_of(key, key_length);
   struct shm__place place = shm__place_of(taken);
-  if (enter_to_let_go(tuples, taken) != SHM_OK) return;
+  if (shm__enter_to_let_go(&tuples->handle, taken) != SHM_OK) return;
   shm__tuples_return(&tuples->core, &wanted, &place);
-  shm__leave(tuples->handle.space);
+  shm__leave_let_go(&tuples->handle, taken);
 }
 
 int shm_tuples_shutdown(shm_tuples *tuples, int immediate, uint64_t deadline_ns) {

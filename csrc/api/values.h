@@ -6,6 +6,7 @@
 
 #include "../include/shmspace.h"
 #include "../types/fifo_wait.h"
+#include "handle.h"
 
 _Static_assert(sizeof(shm_small) == sizeof(struct shm__value), "shm_small is a value");
 
@@ -32,7 +33,7 @@ static inline int shm__prepare(struct shm__space *space, const shm_piece *piece,
 }
 
 static inline struct shm__place shm__place_of(const shm_taken *taken) {
-  return (struct shm__place){taken->held ? taken->cell : NULL, taken->out, taken->segment, taken->index, taken->cells};
+  return (struct shm__place){taken->held ? taken->cell : NULL, taken->line, taken->segment, taken->index, taken->cells};
 }
 
 static inline void shm__tell_taken(struct shm__space *space, const struct shm__value *value, const struct shm__place *place,
@@ -42,12 +43,34 @@ static inline void shm__tell_taken(struct shm__space *space, const struct shm__v
   taken->held = place->cell != NULL;
   taken->data = NULL;
   if (value->block.offset) taken->data = shm__block_payload(space, value->block, value->length_bytes);
+  else if (place->cell) taken->data = place->cell->data;
   else memcpy(taken->small, value->data, value->length_bytes);
   if (!place->cell) return;
   taken->deliveries = place->cell->deliveries;
   taken->cell = place->cell;
-  taken->out = place->out;
+  taken->line = place->line;
   taken->segment = place->segment, taken->index = place->index, taken->cells = place->cells;
+}
+
+/* What is held for the length of a call keeps its handle entered, so that closing waits until it is let go of; a lease does
+ * not. 1: it is inside now. */
+enum { SHM__HELD = 1, SHM__HELD_INSIDE = 2 };
+
+static inline int shm__stay_inside(u32 flags, int status, shm_taken *taken) {
+  if (status != SHM_OK || !taken->held || !(flags & SHM_TAKE_HOLD)) return 0;
+  taken->held = SHM__HELD_INSIDE;
+  return 1;
+}
+
+/* Else it is let go also when the handle was closed meanwhile; in a child of a fork it is the parent's. */
+static inline int shm__enter_to_let_go(struct shm__handle *handle, const shm_taken *taken) {
+  if (taken->held == SHM__HELD_INSIDE) return SHM_OK;
+  return taken->held && handle->epoch == shm__fork_epoch ? shm__enter(handle->space) : SHM_FORKED;
+}
+
+static inline void shm__leave_let_go(struct shm__handle *handle, const shm_taken *taken) {
+  if (taken->held == SHM__HELD_INSIDE) shm__handle_leave(handle);
+  else shm__leave(handle->space);
 }
 
 #endif

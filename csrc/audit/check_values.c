@@ -32,7 +32,7 @@ static void check_cell(struct shm__fifo *fifo, u64 segment, struct shm_cell *cel
 
 static void check_waiters(struct shm__audit *audit, const char *name, struct shm__fifo *fifo) {
   u64 left = audit->space->size_bytes / sizeof(struct shm_waiter);
-  for (u64 at = shm_load_acquire(&fifo->out->waiters); at;) {
+  for (u64 at = shm_load_acquire(&fifo->line->first); at;) {
     struct shm_waiter *waiter = shm__block_header(audit->space, at) ? shm__at(audit->space, at, sizeof *waiter, 16) : NULL;
     if (!waiter || left-- == 0) {
       shm__report(audit, name, at, "the line of waiters is damaged");

@@ -114,7 +114,7 @@ typedef struct {
   const void *data;
   uint32_t codec, deliveries, held, cells;
   uint64_t segment, index;
-  void *cell, *out;
+  void *cell, *line;
   uint8_t small[80];
 } shm_taken;
 

@@ -316,11 +316,15 @@ typedef uint64_t u64;
   F(u64, taken, 8, COUNTER, "values that are not ready any more; a hint that can be rebuilt; PUBLISH")                 \
   F(u64, first, 16, LOCK(take_lock), "the oldest segment (payload offset)")                                            \
   F(u64, current, 24, LOCK(take_lock), "the segment that head is in; a hint that can be rebuilt")                      \
-  F(u64, waiters, 32, LOCK(take_lock), "the first waiter (payload offset); PUBLISH")                                   \
-  F(u64, waiters_last, 40, LOCK(take_lock), "the last waiter; a hint that can be rebuilt")                             \
+  A(u64, pad0, 2, 32, ZERO, "")                                                                                        \
   F(u32, returned, 48, COUNTER, "values given back without the lock so far")                                           \
   F(u32, returned_seen, 52, LOCK(take_lock), "those that are ready again")                                             \
   F(u64, top, 56, LOCK(take_lock), "above the index of every value that is held or given back")
+
+/* ---- the line of those who wait at a fifo; apart from what changes with every value ------------------------------ */
+#define SHM_FIFO_LINE_TABLE(F, A)                                                                                      \
+  F(u64, first, 0, LOCK(take_lock), "the first waiter (payload offset); PUBLISH")                                      \
+  F(u64, last, 8, LOCK(take_lock), "the last waiter; a hint that can be rebuilt")
 
 /* ---- a waiter: a blocked call, the payload of a block of its owner ------------------------------------------------ */
 #define SHM_WAITER_TABLE(F, A)                                                                                         \
@@ -336,7 +340,7 @@ typedef uint64_t u64;
   F(u32, codec, 52, LOCK(take_lock), "shown: codec number")                                                            \
   F(u64, length_bytes, 56, LOCK(take_lock), "shown: bytes of the value")                                               \
   F(u64, since_ns, 64, INIT, "when it came")                                                                           \
-  F(u64, line, 72, LOCK(take_lock), "the take side of the fifo it waits at (region offset)")                           \
+  F(u64, line, 72, LOCK(take_lock), "the shm_fifo_line that it stands in (region offset)")                           \
   A(u8, data, 80, 80, LOCK(take_lock), "shown: the value when it is inline")
 
 /* ---- a queue: the payload of its main block; two lanes follow it, the values and the dead letters ----------------- */
@@ -369,26 +373,30 @@ typedef uint64_t u64;
   F(u64, probed_ns, 176, COUNTER, "when a waiter last looked for the dead (monotonic); a hint")                        \
   F(u64, pad4, 184, ZERO, "")                                                                                          \
   A(u64, out, 8, 192, LOCK(take_lock), "a shm_fifo_out")                                                               \
-  F(u32, join_event, 256, COUNTER, "event word: every value is done with")                                             \
-  A(u8, pad5, 124, 260, ZERO, "")                                                                                      \
+  A(u64, line, 2, 256, LOCK(take_lock), "a shm_fifo_line")                                                             \
+  F(u32, join_event, 272, COUNTER, "event word: every value is done with")                                             \
+  A(u8, pad5, 108, 276, ZERO, "")                                                                                      \
   A(u64, join_bells, 64, 384, COUNTER, "members whose event loop waits for that")
 
 /* ---- a shard of a table ------------------------------------------------------------------------------------------- */
 #define SHM_SHARD_TABLE(F, A)                                                                                          \
   F(u32, put_lock, 0, OWNER, "serialises those who put; with take_lock: the shard's entries")                          \
-  F(u32, keys, 4, LOCK(put_lock), "entries; a hint that can be rebuilt")                                               \
-  F(u64, buckets, 8, PUBLISH, "payload offset of the chains; 0: none yet, the entries are few")                        \
-  F(u64, first, 16, PUBLISH, "oldest entry (payload offset) in order of creation")                                     \
-  F(u64, last, 24, LOCK(put_lock), "newest entry; a hint that can be rebuilt")                                         \
-  F(u64, changes, 32, PUBLISH, "odd while entries come or go; a reader without locks begins again when it changed")    \
-  F(u64, put_entry, 40, LOCK(put_lock), "the entry that was put into last: to be repaired by the heir of put_lock")    \
-  A(u8, pad0, 80, 48, ZERO, "")                                                                                        \
+  F(u32, pad0, 4, ZERO, "")                                                                                            \
+  F(u64, put_entry, 8, LOCK(put_lock), "the entry that was put into last: to be repaired by the heir of put_lock")     \
+  A(u8, pad1, 112, 16, ZERO, "")                                                                                       \
   F(u32, take_lock, 128, OWNER, "serialises those who take")                                                           \
   F(u32, idle, 132, LOCK(take_lock), "entries in the list of idle ones; a hint that can be rebuilt")                   \
   F(u64, idle_first, 136, LOCK(take_lock), "oldest idle entry; a hint that can be rebuilt")                            \
   F(u64, idle_last, 144, LOCK(take_lock), "newest idle entry; a hint that can be rebuilt")                             \
   F(u64, take_entry, 152, LOCK(take_lock), "the entry that was taken from last: to be repaired by the heir of take_lock")\
-  A(u8, pad1, 96, 160, ZERO, "")
+  A(u8, pad2, 96, 160, ZERO, "")                                                                                       \
+  F(u64, buckets, 256, PUBLISH, "payload offset of the chains; 0: none yet, the entries are few")                      \
+  F(u64, first, 264, PUBLISH, "oldest entry (payload offset) in order of creation")                                    \
+  F(u64, last, 272, LOCK(put_lock), "newest entry; a hint that can be rebuilt")                                        \
+  F(u64, changes, 280, PUBLISH, "odd while entries come or go; a reader without locks begins again when it changed")   \
+  F(u32, keys, 288, LOCK(put_lock), "entries; a hint that can be rebuilt")                                             \
+  F(u32, pad3, 292, ZERO, "")                                                                                          \
+  A(u8, pad4, 88, 296, ZERO, "")
 
 /* ---- the chains of a shard: this and mask + 1 words, each the first entry (payload offset) of a chain ------------- */
 #define SHM_BUCKETS_TABLE(F, A)                                                                                        \
@@ -417,8 +425,11 @@ typedef uint64_t u64;
 /* ---- the values under a key of a tuple space: the payload of a block; a segment of one cell and the key follow ---- */
 #define SHM_TUPLE_TABLE(F, A)                                                                                          \
   A(u64, entry, 5, 0, PUBLISH, "a shm_key")                                                                            \
-  A(u64, in, 3, 40, LOCK(put_lock), "a shm_fifo_in")                                                                   \
-  A(u64, out, 8, 64, LOCK(take_lock), "a shm_fifo_out")
+  A(u64, line, 2, 40, LOCK(take_lock), "a shm_fifo_line")                                                              \
+  F(u64, pad0, 56, ZERO, "")                                                                                           \
+  A(u64, out, 8, 64, LOCK(take_lock), "a shm_fifo_out")                                                                \
+  A(u64, in, 3, 128, LOCK(put_lock), "a shm_fifo_in")                                                                  \
+  F(u64, pad1, 152, ZERO, "")
 
 /* ---- a named lock: the payload of its main block --------------------------------------------------------------------- */
 #define SHM_MUTEX_TABLE(F, A)                                                                                          \
@@ -446,14 +457,15 @@ typedef uint64_t u64;
   S(shm_segment, SHM_SEGMENT_TABLE, 32)                                                                                \
   S(shm_fifo_in, SHM_FIFO_IN_TABLE, 24)                                                                                \
   S(shm_fifo_out, SHM_FIFO_OUT_TABLE, 64)                                                                              \
+  S(shm_fifo_line, SHM_FIFO_LINE_TABLE, 16)                                                                            \
   S(shm_waiter, SHM_WAITER_TABLE, 160)                                                                                 \
   S(shm_queue_main, SHM_QUEUE_MAIN_TABLE, 128)                                                                                   \
   S(shm_lane, SHM_LANE_TABLE, 896)                                                                                     \
-  S(shm_shard, SHM_SHARD_TABLE, 256)                                                                                   \
+  S(shm_shard, SHM_SHARD_TABLE, 384)                                                                                   \
   S(shm_buckets, SHM_BUCKETS_TABLE, 8)                                                                                 \
   S(shm_key, SHM_KEY_TABLE, 40)                                                                                        \
   S(shm_tuples_main, SHM_TUPLES_TABLE, 128)                                                                            \
-  S(shm_tuple, SHM_TUPLE_TABLE, 128)                                                                                   \
+  S(shm_tuple, SHM_TUPLE_TABLE, 160)                                                                                   \
   S(shm_mutex, SHM_MUTEX_TABLE, 256)
 
 #define SHM__CONSTANT(name, value, meaning) enum { name = value };
@@ -519,6 +531,9 @@ SHM_FIFO_IN_TABLE(SHM__FIELD, SHM__ARRAY)
 #undef SHM__THIS
 #define SHM__THIS shm_fifo_out
 SHM_FIFO_OUT_TABLE(SHM__FIELD, SHM__ARRAY)
+#undef SHM__THIS
+#define SHM__THIS shm_fifo_line
+SHM_FIFO_LINE_TABLE(SHM__FIELD, SHM__ARRAY)
 #undef SHM__THIS
 #define SHM__THIS shm_waiter
 SHM_WAITER_TABLE(SHM__FIELD, SHM__ARRAY)

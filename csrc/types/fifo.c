@@ -77,12 +77,13 @@ static u64 most_steps(const struct shm__fifo *fifo) { return 2 * fifo->space->si
 void shm__fifo_init(struct shm__fifo *fifo, u64 first) {
   *fifo->in = (struct shm_fifo_in){.last = first};
   *fifo->out = (struct shm_fifo_out){.first = first, .current = first};
+  *fifo->line = (struct shm_fifo_line){0, 0};
 }
 
 struct shm__place shm__fifo_place(struct shm__fifo *fifo, u64 segment, u64 index) {
   struct shm_segment *found = segment_at(fifo, segment);
   if (!found) return (struct shm__place){0};
-  return (struct shm__place){cell_of(found, index), fifo->out, segment, index, found->cells};
+  return (struct shm__place){cell_of(found, index), fifo->line, segment, index, found->cells};
 }
 
 /* ---- putting ------------------------------------------------------------------------------------------------------------ */
@@ -172,13 +173,14 @@ static int find_ready(struct shm__fifo *fifo, struct shm_segment **segment, stru
   return damaged(fifo);
 }
 
-static int read_cell(const struct shm__fifo *fifo, const struct shm_cell *cell, struct shm__value *value) {
+/* copy 0: what is inline is read where it lies. */
+static int read_cell(const struct shm__fifo *fifo, const struct shm_cell *cell, int copy, struct shm__value *value) {
   value->length_bytes = cell->length_bytes;
   value->codec = cell->codec;
   value->block = (struct shm__ref){cell->block, cell->block_gen};
   if (value->length_bytes > (value->block.offset ? fifo->longest_bytes : SHM_INLINE_BYTES)) return damaged(fifo);
-  if (value->block.offset == 0) memcpy(value->data, cell->data, value->length_bytes);
-  else if (!shm__block_payload(fifo->space, value->block, value->length_bytes)) return damaged(fifo);
+  if (value->block.offset == 0 && copy) memcpy(value->data, cell->data, value->length_bytes);
+  else if (value->block.offset && !shm__block_payload(fifo->space, value->block, value->length_bytes)) return damaged(fifo);
   return SHM_OK;
 }
 
@@ -191,7 +193,7 @@ static void hold(struct shm__fifo *fifo, struct shm_segment *segment, struct shm
   SHM_POINT("fifo.held");
   out->head = index + 1;
   shm_store_release(&out->taken, out->taken + 1); /* SYNC fifo.room */
-  *place = (struct shm__place){cell, out, out->current, index, segment->cells};
+  *place = (struct shm__place){cell, fifo->line, out->current, index, segment->cells};
 }
 
 int shm__fifo_take(struct shm__fifo *fifo, int keep, struct shm__value *value, struct shm__place *place) {
@@ -200,7 +202,7 @@ int shm__fifo_take(struct shm__fifo *fifo, int keep, struct shm__value *value, s
   struct shm_cell *cell;
   place->cell = NULL;
   int status = find_ready(fifo, &segment, &cell);
-  if (status == SHM_OK) status = read_cell(fifo, cell, value);
+  if (status == SHM_OK) status = read_cell(fifo, cell, !keep, value);
   if (status != SHM_OK) return status;
   __builtin_prefetch((const u8 *)cell_of(segment, out->head + 2), 1);
   if (keep || value->block.offset) {
@@ -226,7 +228,7 @@ int shm__fifo_peek(struct shm__fifo *fifo, struct shm__value *value) {
   struct shm_segment *segment;
   struct shm_cell *cell;
   int status = find_ready(fifo, &segment, &cell);
-  return status == SHM_OK ? read_cell(fifo, cell, value) : status;
+  return status == SHM_OK ? read_cell(fifo, cell, 1, value) : status;
 }
 
 u32 shm__fifo_deliveries(struct shm__fifo *fifo) {
@@ -248,7 +250,7 @@ int shm__glance_again(void *context) {
 }
 
 int shm__fifo_read_held(struct shm__fifo *fifo, const struct shm__place *place, struct shm__value *value) {
-  return read_cell(fifo, place->cell, value);
+  return read_cell(fifo, place->cell, 1, value);
 }
 
 struct shm__ref shm__fifo_done(struct shm__fifo *fifo, const struct shm__place *place) {
@@ -454,7 +456,7 @@ void shm__fifo_stat(struct shm__fifo *fifo, struct shm__fifo_facts *facts) {
 
 /* ---- the end ------------------------------------------------------------------------------------------------------------- */
 int shm__fifo_is_idle(struct shm__fifo *fifo) {
-  if (fifo->out->waiters || shm__fifo_length(fifo) > 0) return 0;
+  if (fifo->line->first || shm__fifo_length(fifo) > 0) return 0;
   struct census census = {.tail = fifo->in->tail};
   shm__fifo_walk(fifo, UINT64_MAX, count_cell, &census);
   return census.ready == 0 && census.held == 0;

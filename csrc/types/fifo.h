@@ -10,6 +10,7 @@ struct shm__fifo {
   struct shm__space *space;
   struct shm_fifo_in *in;
   struct shm_fifo_out *out;
+  struct shm_fifo_line *line;
   u64 bound;         /* most values that may be ready; 0: any number */
   u64 embedded;      /* payload offset of a segment that is part of the owner's block; 0: none */
   u64 longest_bytes; /* of a value */
@@ -28,7 +29,7 @@ struct shm__value {
 /* Where a value lies that this member holds. */
 struct shm__place {
   struct shm_cell *cell; /* NULL: nothing is held */
-  struct shm_fifo_out *out;
+  struct shm_fifo_line *line;
   u64 segment, index;
   u32 cells;             /* of its segment */
 };
@@ -62,7 +63,7 @@ void shm__fifo_repair_in(struct shm__fifo *fifo);
 
 /* ---- with the take lock ---- */
 /* Take the oldest value. Inline and not to be kept: it is copied and gone. Else it is held at *place until shm__fifo_done or
- * shm__fifo_return. SHM_EMPTY; SHM_CORRUPTED. */
+ * shm__fifo_return; what is inline then lies in the cell. SHM_EMPTY; SHM_CORRUPTED. */
 int shm__fifo_take(struct shm__fifo *fifo, int keep, struct shm__value *value, struct shm__place *place);
 /* Look at the oldest value: its fields, and its bytes if it is inline. SHM_EMPTY; SHM_CORRUPTED. */
 int shm__fifo_peek(struct shm__fifo *fifo, struct shm__value *value);

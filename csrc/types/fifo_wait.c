@@ -72,22 +72,22 @@ static struct shm_waiter *waiter_at(const struct shm__fifo *fifo, u64 offset) {
 
 static u64 most_waiters(const struct shm__fifo *fifo) { return fifo->space->size_bytes / sizeof(struct shm_waiter); }
 
-static struct spot start_of(struct shm__fifo *fifo) { return (struct spot){&fifo->out->waiters, 0}; }
+static struct spot start_of(struct shm__fifo *fifo) { return (struct spot){&fifo->line->first, 0}; }
 
 static void step(struct spot *spot, struct shm_waiter *waiter) { *spot = (struct spot){&waiter->next, *spot->link}; }
 
 void shm__waiters_add(struct shm__fifo *fifo, const struct shm__waiter *waiter) {
-  struct shm_fifo_out *out = fifo->out;
-  u64 *link = &out->waiters, left = most_waiters(fifo);
-  waiter->shared->line = shm__offset_of(fifo->space, out);
+  struct shm_fifo_line *line = fifo->line;
+  u64 *link = &line->first, left = most_waiters(fifo);
+  waiter->shared->line = shm__offset_of(fifo->space, line);
   if (waiter->shared->kind == SHM_WAITER_READ) {
-    waiter->shared->next = out->waiters;
-    if (!out->waiters) out->waiters_last = waiter->ref.offset;
+    waiter->shared->next = line->first;
+    if (!line->first) line->last = waiter->ref.offset;
   } else {
-    struct shm_waiter *last = out->waiters ? waiter_at(fifo, out->waiters_last) : NULL;
+    struct shm_waiter *last = line->first ? waiter_at(fifo, line->last) : NULL;
     if (last) link = &last->next;
     while ((last = waiter_at(fifo, *link)) != NULL && left-- > 0) link = &last->next;
-    out->waiters_last = waiter->ref.offset;
+    line->last = waiter->ref.offset;
   }
   shm_store_release(link, waiter->ref.offset); /* SYNC fifo.waiters: then the caller unlocks, which is a fence, and looks again */
   SHM_POINT("waiters.linked");
@@ -96,7 +96,7 @@ void shm__waiters_add(struct shm__fifo *fifo, const struct shm__waiter *waiter) 
 static void take_out(struct shm__fifo *fifo, const struct spot *spot, struct shm_waiter *waiter) {
   u64 at = *spot->link;
   u32 gone = shm_load_acquire(&waiter->state) == SHM_WAIT_GONE, owner = waiter->owner;
-  if (fifo->out->waiters_last == at) fifo->out->waiters_last = spot->before;
+  if (fifo->line->last == at) fifo->line->last = spot->before;
   shm_store_release(spot->link, waiter->next);
   SHM_POINT("waiters.out");
   struct shm__ref ref = shm__block_ref(fifo->space, at);
@@ -140,7 +140,7 @@ static struct shm_waiter *find(struct shm__fifo *fifo, u64 offset, struct spot *
 u64 shm__waiters_count(struct shm__fifo *fifo) {
   struct shm_waiter *waiter;
   u64 left = most_waiters(fifo), count = 0;
-  for (u64 at = shm_load_acquire(&fifo->out->waiters); (waiter = waiter_at(fifo, at)) != NULL && left-- > 0;) {
+  for (u64 at = shm_load_acquire(&fifo->line->first); (waiter = waiter_at(fifo, at)) != NULL && left-- > 0;) {
     count += waiter->kind != SHM_WAITER_PUT && shm_load_acquire(&waiter->state) == SHM_WAIT_WAITING;
     at = shm_load_acquire(&waiter->next);
   }
@@ -200,7 +200,7 @@ int shm__waiters_settle(struct shm__fifo *fifo, struct shm__wakes *wakes) {
   struct shm_waiter *waiter;
   struct spot spot;
   shm__fifo_regain(fifo);
-  while (fifo->out->waiters && shm__fifo_peek(fifo, &value) == SHM_OK) {
+  while (fifo->line->first && shm__fifo_peek(fifo, &value) == SHM_OK) {
     if (wakes->count == SHM__WAKES) return 1;
     if ((waiter = find_waiting(fifo, SHM_WAITER_READ, &spot)) != NULL) {
       show(fifo, &value, waiter, wakes);
@@ -240,10 +240,11 @@ int shm__waiters_close(struct shm__fifo *fifo, struct shm__wakes *wakes) {
 int shm__fifo_serve(struct shm__fifo *fifo, int keep, struct shm__value *value, struct shm__place *place, struct shm__wakes *wakes,
                     struct shm__garbage *garbage) {
   struct shm_fifo_out *out = fifo->out;
-  if (__builtin_expect(out->returned != out->returned_seen || out->waiters, 0) && shm__waiters_settle(fifo, wakes)) return SHM_BUSY;
+  struct shm_fifo_line *line = fifo->line;
+  if (__builtin_expect(out->returned != out->returned_seen || line->first, 0) && shm__waiters_settle(fifo, wakes)) return SHM_BUSY;
   int status = shm__fifo_take(fifo, keep, value, place);
   if (fifo->crossed) shm__fifo_collect(fifo, garbage);
-  if (status == SHM_OK && fifo->bound && out->waiters) {
+  if (status == SHM_OK && fifo->bound && line->first) {
     u64 length = shm__fifo_length(fifo);
     if (length < fifo->bound) shm__waiters_admit(fifo, fifo->bound - length, wakes);
   }
@@ -267,7 +268,7 @@ void shm__waiters_nudge(struct shm__fifo *fifo) {
   struct shm_waiter *waiter;
   u64 left = most_waiters(fifo);
   /* The line may change meanwhile: whoever is missed looks around after his nap. */
-  for (u64 at = shm_load_acquire(&fifo->out->waiters); (waiter = waiter_at(fifo, at)) != NULL && left-- > 0;) {
+  for (u64 at = shm_load_acquire(&fifo->line->first); (waiter = waiter_at(fifo, at)) != NULL && left-- > 0;) {
     at = shm_load_acquire(&waiter->next);
     if (waiter->bell) shm__member_ring(fifo->space, shm__token_slot(waiter->owner));
     else shm__futex_wake(&waiter->state, INT_MAX);
@@ -278,7 +279,7 @@ void shm__waiters_nudge(struct shm__fifo *fifo) {
 static struct shm_waiter *find_pinning(struct shm__fifo *fifo, struct shm__ref block, const struct shm_waiter *but) {
   struct shm_waiter *waiter;
   u64 left = most_waiters(fifo);
-  for (u64 at = fifo->out->waiters; (waiter = waiter_at(fifo, at)) != NULL && left-- > 0; at = waiter->next) {
+  for (u64 at = fifo->line->first; (waiter = waiter_at(fifo, at)) != NULL && left-- > 0; at = waiter->next) {
     if (waiter == but || shm_load_acquire(&waiter->state) != SHM_WAIT_SHOWN) continue;
     if (waiter->block == block.offset && waiter->block_gen == block.gen) return waiter;
   }
@@ -344,5 +345,5 @@ void shm__waiters_repair(struct shm__fifo *fifo) {
     if (is_over(waiter)) take_out(fifo, &spot, waiter);
     else step(&spot, waiter);
   }
-  fifo->out->waiters_last = spot.before;
+  fifo->line->last = spot.before;
 }

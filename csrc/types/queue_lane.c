@@ -26,6 +26,7 @@ static void bind_lane(struct shm__queue *queue, u64 main, u32 n) {
   queue->lane[n] = (struct shm__lane){
       .shared = shared,
       .fifo = {.space = queue->space, .in = (struct shm_fifo_in *)shared->in, .out = (struct shm_fifo_out *)shared->out,
+               .line = (struct shm_fifo_line *)shared->line,
                .bound = n == 0 ? queue->maxsize : 0, .embedded = main + segment_offset(n), .id = queue->id,
                .longest_bytes = queue->space->size_bytes, .cells_most = CELLS_MOST},
       .join = {&shared->join_event, shared->join_bells}};
@@ -175,6 +176,7 @@ static int bury_overdue(struct shm__queue *queue) {
     struct shm__value value;
     struct shm__place place;
     int status = shm__fifo_take(fifo, 1, &value, &place);
+    if (status == SHM_OK) status = shm__fifo_read_held(fifo, &place, &value);
     if (status == SHM_OK) status = bury(queue, &place, &value);
     if (status != SHM_OK && place.cell) shm__fifo_return(fifo, &place);
     if (status != SHM_OK) return status;
@@ -210,7 +212,7 @@ void shm__lane_serve_line(struct shm__queue *queue, u32 n) {
 }
 
 void shm__lane_serve_if_waited(struct shm__queue *queue, u32 n) {
-  const struct shm_fifo_out *out = queue->lane[n].fifo.out;
+  const struct shm_fifo_line *line = queue->lane[n].fifo.line;
   /* SYNC fifo.waiters: behind the fence of an unlock; the partner links itself, unlocks, looks for values */
-  if (__builtin_expect(shm_load_relaxed(&out->waiters) != 0, 0)) shm__lane_serve_line(queue, n);
+  if (__builtin_expect(shm_load_relaxed(&line->first) != 0, 0)) shm__lane_serve_line(queue, n);
 }

@@ -162,7 +162,7 @@ static int put_some(struct shm__tuples *tuples, const struct shm__key *key, cons
     if (status == SHM__GROW) *cells = shm__fifo_next_cells(&spot.fifo);
     shm__unlock(&spot.shard.shared->put_lock); /* SYNC fifo.waiters */
     /* The entry may be gone, its memory something else: then nobody waits there for what we have put. */
-    waited = *done > before && shm_load_relaxed(&spot.fifo.out->waiters) != 0;
+    waited = *done > before && shm_load_relaxed(&spot.fifo.line->first) != 0;
   } else {
     shm__unlock(&spot.shard.shared->put_lock);
   }
@@ -246,7 +246,7 @@ static void finish(struct shm__tuples *tuples, const struct shm__key *key, struc
   struct shm__fifo fifo = {.space = tuples->space, .id = tuples->id};
   struct shm__ref block = {place->cell->block, place->cell->block_gen};
   struct spot spot;
-  if (!block.offset || !shm_load_acquire(&place->out->waiters)) { /* who pins it came before we held it */
+  if (!block.offset || !shm_load_acquire(&place->line->first)) { /* who pins it came before we held it */
     shm__block_free(tuples->space, shm__fifo_done(&fifo, place));
   } else if (find_to_end(tuples, key, &spot) != SHM_OK) {
     shm__fifo_done(&fifo, place); /* a stopped process has it: the block stays ours until we leave */
@@ -285,11 +285,11 @@ static int collect_grant(struct shm__tuples *tuples, const struct shm__key *key,
                            .longest_bytes = tuples->space->size_bytes};
   int granted = shm_load_acquire(&waiter->state) == SHM_WAIT_GRANTED; /* SYNC waiter */
   u64 segment = waiter->segment, index = waiter->index;
-  fifo.out = shm__at(tuples->space, waiter->line, sizeof *fifo.out, 8);
+  fifo.line = shm__at(tuples->space, waiter->line, sizeof *fifo.line, 8);
   shm__waiter_free(tuples->space, wait);
   if (!granted) return SHM_CLOSED;
   *place = shm__fifo_place(&fifo, segment, index);
-  int status = place->cell && place->out ? shm__fifo_read_held(&fifo, place, value) : SHM_CORRUPTED;
+  int status = place->cell && place->line ? shm__fifo_read_held(&fifo, place, value) : SHM_CORRUPTED;
   if (status == SHM_OK && !value->block.offset && !(flags & SHM_TAKE_HOLD)) finish(tuples, key, place);
   return status;
 }
@@ -329,7 +329,7 @@ static int read_some(struct shm__tuples *tuples, const struct shm__key *key, u64
   int status = find_to_take(tuples, key, deadline_ns, &spot), more = 0;
   if (status != SHM_OK) return status;
   status = shm__tuples_closed(tuples) ? SHM_CLOSED : SHM_EMPTY;
-  if (status == SHM_EMPTY && spot.entry && spot.fifo.out->waiters) more = shm__waiters_settle(&spot.fifo, &wakes);
+  if (status == SHM_EMPTY && spot.entry && spot.fifo.line->first) more = shm__waiters_settle(&spot.fifo, &wakes);
   if (status == SHM_EMPTY && spot.entry) status = shm__fifo_peek(&spot.fifo, value);
   if (status == SHM_OK && value->block.offset && !waiter) status = SHM_SHORT;
   if (status == SHM_OK && value->block.offset) shm__waiters_pin(&spot.fifo, waiter, value);

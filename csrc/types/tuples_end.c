@@ -127,13 +127,13 @@ struct burial {
 static int recover_entry(struct shm__tuples *tuples, struct shm__shard *shard, u64 at, struct shm__fifo *fifo, void *context) {
   struct burial *burial = context;
   (void)tuples;
-  if (!fifo->out->waiters && fifo->out->top == 0) return 0; /* nothing was ever held here */
+  if (!fifo->line->first && fifo->out->top == 0) return 0; /* nothing was ever held here */
   shard->shared->take_entry = at;
   shm__waiters_recover(fifo, burial->dead);
   shm__fifo_recover(fifo, burial->dead);
   int more = shm__waiters_settle(fifo, &burial->wakes);
   /* Somebody may have been let in to put, and died: the others look again. */
-  if (fifo->out->waiters && tuples->bound) shm__waiters_admit(fifo, tuples->bound, &burial->wakes);
+  if (fifo->line->first && tuples->bound) shm__waiters_admit(fifo, tuples->bound, &burial->wakes);
   shm__tuples_left(shard, at, fifo);
   return more ? SHM_BUSY : 0;
 }

@@ -51,7 +51,7 @@ struct shm__shard shm__tuples_shard_of(struct shm__tuples *tuples, const struct 
 int shm__tuples_fifo(struct shm__tuples *tuples, const struct shm__shard *shard, u64 entry, struct shm__fifo *fifo) {
   struct shm_tuple *tuple = (struct shm_tuple *)shm__table_entry(shard, entry);
   if (!tuple) return 0;
-  *fifo = (struct shm__fifo){.space = tuples->space, .in = (struct shm_fifo_in *)tuple->in, .out = (struct shm_fifo_out *)tuple->out,
+  *fifo = (struct shm__fifo){.space = tuples->space, .in = (struct shm_fifo_in *)tuple->in, .out = (struct shm_fifo_out *)tuple->out, .line = (struct shm_fifo_line *)tuple->line,
                              .bound = tuples->bound, .embedded = entry + sizeof *tuple, .longest_bytes = tuples->space->size_bytes,
                              .id = tuples->id, .cells_most = SHM__TUPLES_CELLS_MOST};
   return 1;
@@ -162,7 +162,7 @@ static void remove_idle(struct shm__tuples *tuples, struct shm__shard *shard, u3
     if (!shm__tuples_fifo(tuples, shard, at, &fifo)) continue;
     if (!shm__fifo_is_idle(&fifo)) {
       /* Of one whose last value is still being taken, nobody would tell us when it is. */
-      if (shm__fifo_length(&fifo) == 0 && !fifo.out->waiters) list_idle(shard, at, entry);
+      if (shm__fifo_length(&fifo) == 0 && !fifo.line->first) list_idle(shard, at, entry);
       if (left-- == 0) break;
       continue;
     }
@@ -250,7 +250,8 @@ int shm__tuples_add(struct shm__tuples *tuples, struct shm__shard *shard, const 
 
 int shm__tuples_left(struct shm__shard *shard, u64 at, struct shm__fifo *fifo) {
   struct shm_key *entry = shm__table_entry(shard, at);
-  if (entry && !fifo->out->waiters && shm__fifo_length(fifo) == 0) list_idle(shard, at, entry);
+  /* One that is listed already is not looked at: its tail is in the other side's cache. */
+  if (entry && entry->idle_next == 0 && !fifo->line->first && shm__fifo_length(fifo) == 0) list_idle(shard, at, entry);
   return shard->shared->idle > 2 * IDLE_MOST;
 }
 

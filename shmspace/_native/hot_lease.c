@@ -9,6 +9,12 @@ typedef struct {
   uint32_t epoch;   /* fork epoch in which it was got: in a child it is the parent's */
 } Lease;
 
+static Lease *new_lease(Shelf *self) {
+  PyTypeObject *type = (PyTypeObject *)self->lease;
+  allocfunc alloc = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+  return (Lease *)alloc(type, 0);
+}
+
 static void hold_lease(Lease *lease, Shelf *owner, const shm_taken *taken) {
   lease->taken = *taken;
   lease->epoch = shm_fork_epoch();
@@ -24,7 +30,7 @@ PyObject *shelf_lease(PyObject *object, PyObject *const *args, Py_ssize_t nargs,
   Call call = {.self = self, .what = "lease", .flags = SHM_TAKE_LEASE};
   int64_t timeout_ns = hot_timeout(slots[0], FOREVER);
   if (timeout_ns == -2) return NULL;
-  Lease *lease = (Lease *)PyObject_CallNoArgs(self->lease); /* memory first, then the value */
+  Lease *lease = new_lease(self); /* memory first, then the value */
   if (!lease) return NULL;
   for (;;) {
     int decoded, status = self->queue ? hot_persist(&call, hot_step_take, SHM_EMPTY, timeout_ns) : SHM_CLOSED;
@@ -51,7 +57,7 @@ PyObject *shelf_adopt_lease(PyObject *object, PyObject *address) {
   const shm_taken *taken = PyLong_AsVoidPtr(address);
   if (!taken) return NULL;
   call.taken = *taken;
-  Lease *lease = (Lease *)PyObject_CallNoArgs(self->lease);
+  Lease *lease = new_lease(self);
   if (lease) lease->value = hot_value_of(&call, &decoded);
   if (!lease || !lease->value) {
     hot_return(&call);

@@ -20,7 +20,7 @@ _TRIES = 100
 _CELL_WORDS = struct_bytes("shm_cell") // 8
 _LENGTH_WORD = field_offset("shm_cell", "length_bytes") // 8
 _LEASED_WORD = field_offset("shm_cell", "deliveries") // 8  # its high half is `leased`
-_OUT_WORDS = {"first": 2, "waiters": 4}  # of a shm_fifo_out, as an array of words
+_FIRST_WORD = field_offset("shm_fifo_out", "first") // 8
 
 _Result = TypeVar("_Result")
 
@@ -31,7 +31,7 @@ def queue_stat(region: Region, found: Found) -> dict[str, int]:
     def look() -> dict[str, int]:
         main = _main(region, found, "shm_queue_main")
         lanes = [main.offset + struct_bytes("shm_queue_main") + n * struct_bytes("shm_lane") for n in range(2)]
-        values, dead = (_Values(region, _out(region, lane, "shm_lane", found), found) for lane in lanes)
+        values, dead = (_Values(region, region.record("shm_lane", lane, found.label), found) for lane in lanes)
         return {
             "ready": values.ready,
             "leased": values.leased,
@@ -52,7 +52,7 @@ def tuples_stat(region: Region, found: Found) -> dict[str, int]:
         keys = entries = nbytes = waiting = 0
         for n in range(main.word("shards")):
             for entry in _entries(region, shards + n * struct_bytes("shm_shard"), found):
-                values = _Values(region, _out(region, entry, "shm_tuple", found), found)
+                values = _Values(region, region.record("shm_tuple", entry, found.label), found)
                 keys += values.ready > 0
                 entries += values.ready
                 nbytes += values.nbytes
@@ -79,11 +79,6 @@ def _main(region: Region, found: Found, name: str) -> Record:
     return block.record
 
 
-def _out(region: Region, offset: int, name: str, found: Found) -> tuple[int, ...]:
-    """The take side of a fifo that is part of the struct at `offset`."""
-    return region.record(name, offset, found.label).words("out")
-
-
 def _entries(region: Region, shard: int, found: Found) -> Iterator[int]:
     at = region.record("shm_shard", shard, found.label).word("first")
     seen: set[int] = set()
@@ -96,12 +91,12 @@ def _entries(region: Region, shard: int, found: Found) -> Iterator[int]:
 
 
 class _Values:
-    """What is in a fifo."""
+    """What is in a fifo, whose sides are fields of the struct given."""
 
-    def __init__(self, region: Region, out: tuple[int, ...], found: Found) -> None:
+    def __init__(self, region: Region, fifo: Record, found: Found) -> None:
         self.ready = self.leased = self.nbytes = 0
-        self.waiting = _waiting(region, out[_OUT_WORDS["waiters"]], found)
-        at = out[_OUT_WORDS["first"]]
+        self.waiting = _waiting(region, fifo.words("line")[0], found)
+        at = fifo.words("out")[_FIRST_WORD]
         seen: set[int] = set()
         while at:
             if at in seen:
