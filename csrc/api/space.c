@@ -10,6 +10,7 @@
 #include "../core/lock.h"
 #include "../core/members.h"
 #include "../core/recover.h"
+#include "../core/region.h"
 #include "../core/stamp.h"
 #include "../include/shmspace.h"
 #include "../os/clock.h"
@@ -50,6 +51,14 @@ int shm_space_open(const char *directory, const char *name, uint64_t size_bytes,
   return shm__attach(directory, name, &wish, all_types, space);
 }
 
+int shm_space_make_nameless(uint64_t size_bytes, uint32_t members, int *fd) {
+  if (size_bytes < SHM_SIZE_LEAST || size_bytes > SHM_SIZE_MOST || members == 0 || members > SHM_MEMBERS_MOST) {
+    return shm__fail(SHM_INVALID, "impossible size=%llu or members=%u", (unsigned long long)size_bytes, members);
+  }
+  return shm__region_create_nameless(size_bytes, members, fd);
+}
+
+int shm_space_open_nameless(int fd, shm_space **space) { return shm__attach_nameless(fd, all_types, space); }
 int shm_space_attach_again(shm_space *space) { return shm__attach_again(space); }
 void shm_space_mark_closing(shm_space *space) { shm_store_release(&space->closing, 1); }
 void shm_space_close(shm_space *space) { shm__detach(space); }

@@ -231,6 +231,13 @@ static int climb(struct shm__space *space, const struct shm__wish *wish) {
   return SHM_OK;
 }
 
+static int open_nameless(int fd, struct shm__space *space) {
+  int error = shm__file_copy(fd, &space->region_fd);
+  if (error) return shm__fail_os(SHM_OS, error, "descriptor %d is not open on a space", fd);
+  snprintf(space->path, sizeof space->path, "/proc/%u/fd/%d", shm__pid(), space->region_fd);
+  return SHM_OK;
+}
+
 static int attach_existing(const char *path, const struct shm__wish *wish, const struct shm__type *const *types,
                            struct shm__space **result) {
   struct shm__space *space = calloc(1, sizeof *space);
@@ -241,7 +248,7 @@ static int attach_existing(const char *path, const struct shm__wish *wish, const
   space->cpus = shm__usable_cpus();
   space->types = types;
   space->epoch = wish->readonly ? shm__fork_epoch : 0; /* 0: no member yet */
-  int status = open_file(path, !wish->readonly, &space->region_fd);
+  int status = wish->nameless ? open_nameless(wish->fd, space) : open_file(path, !wish->readonly, &space->region_fd);
   if (status == SHM_OK) status = climb(space, wish);
   if (status == SHM_OK && !wish->readonly && !wish->stranger) status = join(space);
   if (status == SHM_OK) {
@@ -313,6 +320,13 @@ int shm__attach(const char *directory, const char *name, const struct shm__wish 
       return shm__fail(SHM_BUSY, "%s was still being made when the timeout expired", path);
     }
   }
+}
+
+int shm__attach_nameless(int fd, const struct shm__type *const *types, struct shm__space **space) {
+  struct shm__wish wish = {.mode = 0600, .stranger = 1, .nameless = 1, .fd = fd};
+  int status = attach_existing("", &wish, types, space);
+  if (status == SHM_BUSY || status == SHM_EXISTS) return shm__fail(SHM_NOT_A_SPACE, "descriptor %d is not open on a space", fd);
+  return status;
 }
 
 int shm__attach_again(struct shm__space *space) {

@@ -11,12 +11,17 @@ struct shm__wish {
   u32 mode_given;   /* exactly these bits */
   u32 create, readonly;
   u32 stranger;     /* map it without becoming a member */
+  u32 nameless;     /* it is what fd is open on */
+  int fd;
   u64 deadline_ns;
 };
 
 /* Open directory/shmspace.NAME as the wish says; *space is then to be released with shm__detach. */
 int shm__attach(const char *directory, const char *name, const struct shm__wish *wish,
                 const struct shm__type *const *types, struct shm__space **space);
+
+/* The same for a region that has no name but the descriptor; the descriptor stays the caller's. */
+int shm__attach_nameless(int fd, const struct shm__type *const *types, struct shm__space **space);
 
 /* In the child of a fork: a member of its own in place of the parent's. */
 int shm__attach_again(struct shm__space *space);

@@ -193,6 +193,14 @@ int shm__region_create(const char *directory, const char *name, u64 size_bytes, 
   return status;
 }
 
+int shm__region_create_nameless(u64 size_bytes, u32 members, int *fd) {
+  int error = shm__file_create_nameless("shmspace", fd);
+  if (error) return shm__fail_os(SHM_OS, error, "cannot make a space without a name");
+  int status = fill_file(*fd, "/proc/self/fd", "a space without a name", size_bytes, members, 0600);
+  if (status != SHM_OK) shm__file_close(*fd);
+  return status;
+}
+
 /* ---- growth ------------------------------------------------------------------------------------------------------------ */
 int shm__region_full(struct shm__space *space, u64 need_bytes) {
   return shm__fail(SHM_SPACE_FULL,

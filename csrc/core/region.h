@@ -20,6 +20,9 @@ void shm__region_bind(struct shm__space *space, const struct shm_section section
 /* Make a region and publish it under path. SHM_EXISTS when somebody was quicker. */
 int shm__region_create(const char *directory, const char *name, u64 size_bytes, u32 members, u32 mode);
 
+/* Make a region that has no name: it lives as long as somebody has it open or mapped. */
+int shm__region_create_nameless(u64 size_bytes, u32 members, int *fd);
+
 /* Commit memory for at least need_bytes more of pages. SHM_OK when the region has grown at all (by whomever),
  * SHM_SPACE_FULL with the reason and the remedy. */
 int shm__region_grow(struct shm__space *space, u64 need_bytes);

@@ -143,6 +143,9 @@ const char *shm_error_message(int status);
 /* spaces */
 int shm_space_open(const char *directory, const char *name, uint64_t size_bytes, uint32_t members, uint32_t mode,
                    uint32_t flags, uint64_t deadline_ns, shm_space **space);
+/* a space without a name: what *fd is open on, until the last process has closed it; open_nameless maps it only */
+int shm_space_make_nameless(uint64_t size_bytes, uint32_t members, int *fd);
+int shm_space_open_nameless(int fd, shm_space **space);
 int shm_space_attach_again(shm_space *space);
 void shm_space_mark_closing(shm_space *space);
 void shm_space_close(shm_space *space);

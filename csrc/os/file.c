@@ -15,6 +15,12 @@
 #ifndef RENAME_NOREPLACE
 #define RENAME_NOREPLACE 1
 #endif
+#ifndef MFD_CLOEXEC
+#define MFD_CLOEXEC 1u
+#endif
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 8u
+#endif
 
 int shm__file_open(const char *path, int writable, int *fd) {
   /* O_NONBLOCK: a FIFO under the name must not hang us. */
@@ -42,6 +48,17 @@ int shm__file_open_again(int fd, const char *path, int *again) {
 int shm__file_create(const char *path, int *fd) {
   *fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
   return *fd < 0 ? errno : 0;
+}
+
+int shm__file_create_nameless(const char *label, int *fd) {
+  *fd = (int)syscall(SYS_memfd_create, label, MFD_CLOEXEC | MFD_NOEXEC_SEAL);
+  if (*fd < 0 && errno == EINVAL) *fd = (int)syscall(SYS_memfd_create, label, MFD_CLOEXEC); /* before Linux 6.3 */
+  return *fd < 0 ? errno : 0;
+}
+
+int shm__file_copy(int fd, int *copy) {
+  *copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  return *copy < 0 ? errno : 0;
 }
 
 static void fill_facts(const struct stat *status, struct shm__file_facts *facts) {

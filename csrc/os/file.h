@@ -15,6 +15,8 @@ struct shm__file_facts {
 int shm__file_open(const char *path, int writable, int *fd);           /* never follows a symbolic link (ELOOP) */
 int shm__file_open_again(int fd, const char *path, int *again);        /* a new open file description of the same file */
 int shm__file_create(const char *path, int *fd);                       /* exclusive, 0600 */
+int shm__file_create_nameless(const char *label, int *fd);             /* memory that goes with its last user */
+int shm__file_copy(int fd, int *copy);                                 /* a second descriptor */
 int shm__file_facts(int fd, struct shm__file_facts *facts);
 int shm__file_path_facts(const char *path, struct shm__file_facts *facts); /* of the name itself, not of its target */
 int shm__file_set_size(int fd, u64 size_bytes);
