@@ -111,6 +111,9 @@ class _PutCall(_Call):
     def give_back(self) -> None:
         pass
 
+    def probe(self) -> None:
+        pass
+
 
 class _Line:
     """The coroutines of one event loop that stand in line somewhere in one region."""
@@ -175,6 +178,7 @@ async def _persist(call: _Call, timeout: float | None) -> None:
     wanted_ns = -1 if limit == math.inf else int((timeout or 0) * 1e9)
     locked_limit = time.monotonic() + _PATIENCE_S if timeout == 0 else limit
     try:
+        call.probe()
         while True:
             status = call.attempt(0 if timeout == 0 else _BELL)
             if status == lib.SHM_OK:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import _native, options
 from ._native import ffi, lib
-from .codec import get_codec
 from .defaults import given
 from .errors import NotDurable
 from .shelf import Shelf, codec_option
@@ -21,7 +20,11 @@ if TYPE_CHECKING:
 __all__ = ["Lease", "LeaseInfo", "Queue", "QueueStat"]
 
 _COUNT_MOST = 1 << 32
-_GIVEN = {"codec": lib.SHM_GIVEN_CODEC, "maxsize": lib.SHM_GIVEN_MAXSIZE, "max_deliveries": lib.SHM_GIVEN_MAX_DELIVERIES}
+_GIVEN = {
+    "codec": lib.SHM_GIVEN_CODEC,
+    "maxsize": lib.SHM_GIVEN_MAXSIZE,
+    "max_deliveries": lib.SHM_GIVEN_MAX_DELIVERIES,
+}
 _LEASES_SHOWN = 1000
 
 
@@ -108,7 +111,7 @@ class Queue(Shelf):
     put_many = _native.Shelf._put_many
     """``put_many(values, timeout=None) -> int``: put values in order as room appears; how many.
 
-    All are encoded first: `CodecError` means that nothing was put. Expiry gives the number put; `Full` only if that is 0.
+    All are encoded first: `CodecError` means that nothing was put. Expiry gives the number put; `Full` only if it is 0.
     """
     get = _native.Shelf._get
     """``get(block=True, timeout=None)``: take the oldest value; waits while there is none.
@@ -288,5 +291,5 @@ def open_queue(
     wanted = ffi.new("shm_queue_options *")
     wanted.maxsize = bound
     wanted.max_deliveries = deliveries
-    wanted.codec = codec_option(get_codec(str(codec)))
+    wanted.codec = codec_option(codec)
     return Queue(space, data, wanted, bits, True)

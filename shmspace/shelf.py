@@ -1,4 +1,4 @@
-"""What queues and tuple spaces have in common: values, one by one, put and taken. The calls are native (hot_values.c)."""
+"""What queues and tuple spaces have in common: values, put and taken. The calls are native (hot_values.c)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _native, options
 from ._native import ffi, lib
-from .codec import Codec
+from .codec import Codec, get_codec
 from .errors import Closed, CodecError, OptionsMismatch
 from .handle import PATIENCE_NS, Handle
 
@@ -19,11 +19,13 @@ if TYPE_CHECKING:
 __all__ = ["Shelf", "codec_option"]
 
 
-def codec_option(codec: Codec) -> bytes:
-    """Give the name of a codec as a structure keeps it; raises `CodecError` when it is too long for that."""
-    encoded = codec.name.encode()
+def codec_option(name: str) -> bytes:
+    """Give the name of a codec as a structure keeps it; raises `CodecError` when there is none or it is too long."""
+    if not isinstance(name, str):
+        raise TypeError(f"codec must be the name of a codec, not {type(name).__name__}")
+    encoded = get_codec(name).name.encode()
     if len(encoded) > 31:
-        raise CodecError(f"the name of codec {codec.name!r} is longer than 31 bytes, which a structure can keep")
+        raise CodecError(f"the name of codec {name!r} is longer than 31 bytes, which a structure can keep")
     return encoded
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import _native, options
 from ._native import ffi, lib
-from .codec import get_codec
 from .defaults import given
 from .errors import NotDurable
 from .handle import PATIENCE_NS
@@ -133,7 +132,7 @@ class Tuples(Shelf):
             raise self._exception(status, "stat", PATIENCE_NS)
         return TuplesStat(
             keys=int(facts.keys),
-            entries=int(getattr(facts, "values")),
+            entries=int(facts.values),
             nbytes=int(facts.size_bytes),
             waiting=int(facts.waiting),
         )
@@ -171,5 +170,5 @@ def open_tuples(space: Space, name: str | bytes, *, bound: int | None, codec: st
     bits = sum(bit for option, bit in _GIVEN.items() if given({"bound": bound, "codec": codec}[option]))
     wanted = ffi.new("shm_tuples_options *")
     wanted.bound = most
-    wanted.codec = codec_option(get_codec(str(codec)))
+    wanted.codec = codec_option(codec)
     return Tuples(space, data, wanted, bits, True)

@@ -32,6 +32,7 @@ PyObject *shelf_lease(PyObject *object, PyObject *const *args, Py_ssize_t nargs,
   if (timeout_ns == -2) return NULL;
   Lease *lease = new_lease(self); /* memory first, then the value */
   if (!lease) return NULL;
+  if (self->queue) hot_look_for_dead(&call); /* what a dead holder had comes first again */
   for (;;) {
     int decoded, status = self->queue ? hot_persist(&call, hot_step_take, SHM_EMPTY, timeout_ns) : SHM_CLOSED;
     if (status == SHM_OK) {

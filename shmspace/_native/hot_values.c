@@ -65,6 +65,18 @@ static void probe(Call *call) {
   else shm_tuples_probe(self->tuples, call->key, (uint32_t)call->key_length);
 }
 
+/* Only who finds nothing looks whether somebody has died; where there is always something, what a dead one holds would stay
+ * away. So a look now and then, which asks the kernel at most every 10 ms. */
+void hot_look_for_dead(Call *call) {
+  Py_BEGIN_ALLOW_THREADS
+  probe(call);
+  Py_END_ALLOW_THREADS
+}
+
+static void look_sometimes(Call *call) {
+  if ((++call->self->takes & 15) == 0) hot_look_for_dead(call);
+}
+
 /* ---- waiting --------------------------------------------------------------------------------------------------------------- */
 static int persist(Call *call, step *step, int none, int64_t timeout_ns) {
   int status;
@@ -269,6 +281,7 @@ static PyObject *take_value(Call *call, int64_t timeout_ns, PyObject *otherwise)
   int decoded;
   for (;;) {
     if (!is_open(call->self, call->what)) return NULL;
+    look_sometimes(call);
     int status = hot_persist(call, hot_step_take, SHM_EMPTY, timeout_ns);
     if (status == SHM_OK) break;
     if (otherwise && (status == SHM_EMPTY || (status == SHM_CLOSED && shm_tuples_is_shut(call->self->tuples)))) {
@@ -292,6 +305,7 @@ static PyObject *take_all(Call *call, Py_ssize_t count, int64_t timeout_ns) {
     if (have > 0) {
       status = hot_step_take(call, 0);
     } else if (is_open(call->self, call->what)) {
+      look_sometimes(call);
       status = hot_persist(call, hot_step_take, SHM_EMPTY, timeout_ns);
       if (status != SHM_OK && status != RAISED && hot_fail((PyObject *)call->self, status, call->what, timeout_ns) == 0) continue;
     }
@@ -315,14 +329,15 @@ static PyObject *take_all(Call *call, Py_ssize_t count, int64_t timeout_ns) {
 }
 
 static Py_ssize_t checked_count(PyObject *count) {
-  if (!PyLong_Check(count)) {
+  int beyond = 0; /* 64 bits: nothing waits in such numbers */
+  if (!PyLong_Check(count) || PyBool_Check(count)) {
     PyErr_Format(PyExc_TypeError, "max_count must be an int, not %R", count);
     return -1;
   }
-  Py_ssize_t most = PyLong_AsSsize_t(count);
-  if (most == -1 && PyErr_Occurred()) return -1;
-  if (most >= 1) return most;
-  PyErr_Format(PyExc_ValueError, "max_count=%zd is below 1", most);
+  long long most = PyLong_AsLongLongAndOverflow(count, &beyond);
+  if (beyond > 0) return PY_SSIZE_T_MAX;
+  if (beyond == 0 && most >= 1) return (Py_ssize_t)most;
+  PyErr_Format(PyExc_ValueError, "max_count=%R is below 1", count);
   return -1;
 }
 

@@ -11,6 +11,7 @@ typedef struct {
   uint32_t lane;       /* of the queue */
   Coder coder;
   PyObject *lease;     /* the type that leases are made of */
+  uint32_t takes;      /* calls that took, roughly */
 } Shelf;
 
 /* One call that may have to wait. */
@@ -33,6 +34,9 @@ step hot_step_put, hot_step_take;
 /* Take it step by step until it says something else than "nothing yet" (none), or time is up. RAISED: an exception is set, and
  * nothing was taken. */
 int hot_persist(Call *call, step *step, int none, int64_t timeout_ns);
+
+/* Look whether somebody has died who holds a value. */
+void hot_look_for_dead(Call *call);
 
 /* The value that was taken, a new reference; NULL with an exception. *decoded 0: it cannot be decoded. */
 PyObject *hot_value_of(Call *call, int *decoded);

@@ -15,14 +15,14 @@ from typing import Any
 DEADLINE_S = 60.0
 
 
-def until(condition: Callable[[], Any], what: str = "the condition") -> Any:
+def until(condition: Callable[[], Any], what: str = "the condition", within_s: float = DEADLINE_S) -> Any:
     """Return the first true result of `condition`; fail when it does not come."""
-    give_up = time.monotonic() + DEADLINE_S
+    give_up = time.monotonic() + within_s
     while True:
         result = condition()
         if result:
             return result
-        assert time.monotonic() < give_up, f"waited {DEADLINE_S:.0f} s in vain for {what}"
+        assert time.monotonic() < give_up, f"waited {within_s:g} s in vain for {what}"
         time.sleep(0.001)
 
 
