@@ -11,6 +11,7 @@ from benchmarks.competitors.mp_simple_queue import MultiprocessingSimpleQueue
 from benchmarks.competitors.posix_mq import PosixMessageQueue
 from benchmarks.competitors.redis_list import RedisList
 from benchmarks.competitors.shmspace_channel import ShmspaceChannel
+from benchmarks.competitors.shmspace_values import ShmspaceLease, ShmspaceQueue, ShmspaceTuples
 from benchmarks.competitors.zeromq import Pyzmq
 from benchmarks.patterns.big import BigMessages
 from benchmarks.patterns.core import CoreRing
@@ -22,6 +23,8 @@ from benchmarks.patterns.many import Many
 from benchmarks.patterns.one_way import OneWay
 from benchmarks.patterns.pattern import Pattern
 from benchmarks.patterns.round_trip import RoundTrip
+from benchmarks.patterns.tuple_jobs import TupleJobs
+from benchmarks.patterns.wake_up import WakeUp
 
 OURS = ShmspaceChannel.name
 
@@ -29,8 +32,10 @@ PATTERNS: tuple[Pattern, ...] = (
     OneWay(),
     Many(),
     RoundTrip(),
+    WakeUp(),
     FanIn(),
     FanOut(),
+    TupleJobs(),
     BigMessages(),
     IdleReaders(),
     KilledHolder(),
@@ -39,6 +44,9 @@ PATTERNS: tuple[Pattern, ...] = (
 
 COMPETITORS: tuple[Competitor, ...] = (
     ShmspaceChannel(),
+    ShmspaceQueue(),
+    ShmspaceLease(),
+    ShmspaceTuples(),
     Pyzmq(),
     MultiprocessingPipe(),
     MultiprocessingSimpleQueue(),
