@@ -20,7 +20,7 @@ from . import _native, bell
 from ._native import ffi, lib
 from .errors import Closed, Holder, NotASpace
 
-__all__ = ["Attachment", "attach"]
+__all__ = ["Attachment", "attach", "attach_nameless", "make_nameless"]
 
 _PATIENCE_NS = 50_000_000  # of a call that does not wait, for a region that another one publishes at this instant
 _CREATE, _READONLY, _MODE_GIVEN, _STRANGER = 1, 2, 4, 8
@@ -181,6 +181,25 @@ def attach(
     if status == lib.SHM_BUSY:
         raise NotASpace(_native.text(lib.shm_error_text()))
     _native.check(status)
+    return _joined(result, readonly)
+
+
+def attach_nameless(fd: int) -> Attachment:
+    """Join the region that has no name but the descriptor `fd`, which stays the caller's. Raises `NotASpace`."""
+    result = ffi.new("shm_space **")
+    _native.check(lib.shm_space_open_nameless(fd, result))
+    return _joined(result, False)
+
+
+def make_nameless(size: int, members: int) -> int:
+    """Make a region without a name, of at most `size` bytes; give the descriptor, which is all that keeps it."""
+    result = ffi.new("int *", -1)
+    _native.check(lib.shm_space_make_nameless(size, members, result))
+    return int(result[0])
+
+
+def _joined(result: Any, readonly: bool) -> Attachment:
+    """Give the attachment for what was mapped: a new one, or that which this process has."""
     pointer = ffi.gc(result[0], lib.shm_space_free)
     facts = ffi.new("shm_space_facts *")
     lib.shm_space_stat(pointer, facts)
