@@ -308,7 +308,7 @@ typedef uint64_t u64;
 #define SHM_FIFO_IN_TABLE(F, A)                                                                                        \
   F(u64, tail, 0, PUBLISH, "index of the next value; cell.word is the truth, this follows it")                         \
   F(u64, last, 8, LOCK(put_lock), "the last segment; a hint: it may have one successor")                               \
-  F(u64, seen_taken, 16, LOCK(put_lock), "a lower bound of taken; a hint")
+  F(u64, seen_taken, 16, COUNTER, "a lower bound of taken, which the take side lowers when a value comes back; a hint")
 
 /* ---- the take side of a fifo -------------------------------------------------------------------------------------- */
 #define SHM_FIFO_OUT_TABLE(F, A)                                                                                       \
@@ -330,7 +330,7 @@ typedef uint64_t u64;
 #define SHM_WAITER_TABLE(F, A)                                                                                         \
   F(u32, state, 0, OWNER, "SHM_WAIT_*; what its owner sleeps on")                                                      \
   F(u32, kind, 4, INIT, "SHM_WAITER_*")                                                                                \
-  F(u64, next, 8, LOCK(take_lock), "the next one in the order they came")                                              \
+  F(u64, next, 8, LOCK(take_lock), "the next one in the order they came; 1: it stands in no line; PUBLISH")            \
   F(u32, owner, 16, INIT, "token of the member that waits")                                                            \
   F(u32, bell, 20, INIT, "1: ring the member's bell, 0: wake a sleeper")                                               \
   F(u64, segment, 24, LOCK(take_lock), "segment of the value that is granted; PUBLISH by state")                       \
@@ -484,84 +484,4 @@ SHM_STRUCTS(SHM__STRUCT)
 #undef SHM__FIELD
 #undef SHM__ARRAY
 
-#define SHM__FIELD(type, name, offset, sync, meaning)                                                                  \
-  _Static_assert(offsetof(struct SHM__THIS, name) == (offset), #name " is not at " #offset);
-#define SHM__ARRAY(type, name, count, offset, sync, meaning) SHM__FIELD(type, name, offset, sync, meaning)
-#define SHM__THIS shm_header
-SHM_HEADER_TABLE(SHM__FIELD, SHM__ARRAY)
-#undef SHM__THIS
-#define SHM__THIS shm_section
-SHM_SECTION_TABLE(SHM__FIELD, SHM__ARRAY)
-#undef SHM__THIS
-#define SHM__THIS shm_member
-SHM_MEMBER_TABLE(SHM__FIELD, SHM__ARRAY)
-#undef SHM__THIS
-#define SHM__THIS shm_directory
-SHM_DIRECTORY_TABLE(SHM__FIELD, SHM__ARRAY)
-#undef SHM__THIS
-#define SHM__THIS shm_entry
-SHM_ENTRY_TABLE(SHM__FIELD, SHM__ARRAY)
-#undef SHM__THIS
-#define SHM__THIS shm_class
-SHM_CLASS_TABLE(SHM__FIELD, SHM__ARRAY)
-#undef SHM__THIS
-#define SHM__THIS shm_pool
-SHM_POOL_TABLE(SHM__FIELD, SHM__ARRAY)
-#undef SHM__THIS
-#define SHM__THIS shm_block
-SHM_BLOCK_TABLE(SHM__FIELD, SHM__ARRAY)
-#undef SHM__THIS
-#define SHM__THIS shm_ring
-SHM_RING_TABLE(SHM__FIELD, SHM__ARRAY)
-#undef SHM__THIS
-#define SHM__THIS shm_slot
-SHM_SLOT_TABLE(SHM__FIELD, SHM__ARRAY)
-#undef SHM__THIS
-#define SHM__THIS shm_port
-SHM_PORT_TABLE(SHM__FIELD, SHM__ARRAY)
-#undef SHM__THIS
-#define SHM__THIS shm_cell
-SHM_CELL_TABLE(SHM__FIELD, SHM__ARRAY)
-#undef SHM__THIS
-#define SHM__THIS shm_segment
-SHM_SEGMENT_TABLE(SHM__FIELD, SHM__ARRAY)
-#undef SHM__THIS
-#define SHM__THIS shm_fifo_in
-SHM_FIFO_IN_TABLE(SHM__FIELD, SHM__ARRAY)
-#undef SHM__THIS
-#define SHM__THIS shm_fifo_out
-SHM_FIFO_OUT_TABLE(SHM__FIELD, SHM__ARRAY)
-#undef SHM__THIS
-#define SHM__THIS shm_fifo_line
-SHM_FIFO_LINE_TABLE(SHM__FIELD, SHM__ARRAY)
-#undef SHM__THIS
-#define SHM__THIS shm_waiter
-SHM_WAITER_TABLE(SHM__FIELD, SHM__ARRAY)
-#undef SHM__THIS
-#define SHM__THIS shm_queue_main
-SHM_QUEUE_MAIN_TABLE(SHM__FIELD, SHM__ARRAY)
-#undef SHM__THIS
-#define SHM__THIS shm_lane
-SHM_LANE_TABLE(SHM__FIELD, SHM__ARRAY)
-#undef SHM__THIS
-#define SHM__THIS shm_shard
-SHM_SHARD_TABLE(SHM__FIELD, SHM__ARRAY)
-#undef SHM__THIS
-#define SHM__THIS shm_buckets
-SHM_BUCKETS_TABLE(SHM__FIELD, SHM__ARRAY)
-#undef SHM__THIS
-#define SHM__THIS shm_key
-SHM_KEY_TABLE(SHM__FIELD, SHM__ARRAY)
-#undef SHM__THIS
-#define SHM__THIS shm_tuples_main
-SHM_TUPLES_TABLE(SHM__FIELD, SHM__ARRAY)
-#undef SHM__THIS
-#define SHM__THIS shm_tuple
-SHM_TUPLE_TABLE(SHM__FIELD, SHM__ARRAY)
-#undef SHM__THIS
-#define SHM__THIS shm_mutex
-SHM_MUTEX_TABLE(SHM__FIELD, SHM__ARRAY)
-#undef SHM__THIS
-#undef SHM__FIELD
-#undef SHM__ARRAY
 #endif

@@ -55,12 +55,18 @@ int shm__segment_alloc(struct shm__space *space, u32 cells, u64 deadline_ns, str
   return shm__block_alloc(space, shm__segment_bytes(cells), deadline_ns, ref);
 }
 
-static struct shm_segment *segment_at(const struct shm__fifo *fifo, u64 offset) {
+/* *cells: read once; who has no lock may find the segment let go of, and its memory something else. */
+static struct shm_segment *sized_segment_at(const struct shm__fifo *fifo, u64 offset, u32 *cells) {
   struct shm_segment *segment = shm__at(fifo->space, offset, sizeof *segment, 16);
   if (!segment) return NULL;
-  u32 cells = segment->cells;
-  int sane = cells > 0 && cells <= fifo->cells_most && (cells & (cells - 1)) == 0;
-  return sane && shm__at(fifo->space, offset, shm__segment_bytes(cells), 16) ? segment : NULL;
+  *cells = shm_load_relaxed(&segment->cells);
+  int sane = *cells > 0 && *cells <= fifo->cells_most && (*cells & (*cells - 1)) == 0;
+  return sane && shm__at(fifo->space, offset, shm__segment_bytes(*cells), 16) ? segment : NULL;
+}
+
+static struct shm_segment *segment_at(const struct shm__fifo *fifo, u64 offset) {
+  u32 cells;
+  return sized_segment_at(fifo, offset, &cells);
 }
 
 static struct shm_cell *cell_of(struct shm_segment *segment, u64 index) {
@@ -90,10 +96,12 @@ struct shm__place shm__fifo_place(struct shm__fifo *fifo, u64 segment, u64 index
 u64 shm__fifo_room(struct shm__fifo *fifo) {
   struct shm_fifo_in *in = fifo->in;
   if (fifo->bound == 0) return UINT64_MAX;
-  int64_t used = (int64_t)(in->tail - in->seen_taken);
-  if (used >= (int64_t)fifo->bound) {
-    in->seen_taken = shm_load_acquire(&fifo->out->taken);
-    used = (int64_t)(in->tail - in->seen_taken);
+  u64 seen = shm_load_acquire(&in->seen_taken);
+  int64_t used = (int64_t)(in->tail - seen);
+  while (used >= (int64_t)fifo->bound) {
+    u64 taken = shm_load_acquire(&fifo->out->taken); /* SYNC fifo.room: behind seen */
+    used = (int64_t)(in->tail - taken);
+    if (shm_cas(&in->seen_taken, &seen, taken)) break; /* else a value has come back meanwhile */
   }
   /* Values that were given back may be more than the bound; one that was taken before tail moved makes it negative. */
   return used < (int64_t)fifo->bound ? fifo->bound - (u64)(used < 0 ? 0 : used) : 0;
@@ -286,6 +294,7 @@ static void ready_again(struct shm__fifo *fifo, u64 segment, struct shm_cell *ce
     out->current = segment;
   }
   shm_store_release(&out->taken, out->taken - 1);
+  shm_add(&fifo->in->seen_taken, (u64)-1); /* SYNC fifo.room: it must not be above taken */
 }
 
 void shm__fifo_return(struct shm__fifo *fifo, const struct shm__place *place) {
@@ -295,11 +304,12 @@ void shm__fifo_return(struct shm__fifo *fifo, const struct shm__place *place) {
 void shm__fifo_walk(struct shm__fifo *fifo, u64 limit, shm__cell_visitor *visit, void *context) {
   u64 left = most_steps(fifo), head = fifo->out->head, next;
   for (u64 at = fifo->out->first; at && left > 0; at = next) {
-    struct shm_segment *segment = segment_at(fifo, at);
+    u32 cells;
+    struct shm_segment *segment = sized_segment_at(fifo, at, &cells);
     if (!segment || segment->base >= limit) return;
     next = shm_load_acquire(&segment->next); /* SYNC fifo.segment */
     struct shm_cell *cell = (struct shm_cell *)(segment + 1);
-    for (u32 i = 0; i < segment->cells && left > 0; i++, left--) {
+    for (u32 i = 0; i < cells && left > 0; i++, left--) {
       u64 word = shm_load_acquire(&cell[i].word);
       visit(fifo, at, &cell[i], head + (u64)(int64_t)shm__cell_age(word, head), context);
     }
@@ -329,11 +339,12 @@ static u64 return_all(struct shm__fifo *fifo, u32 dead) {
   return visit.count;
 }
 
-void shm__fifo_regain(struct shm__fifo *fifo) {
+int shm__fifo_regain(struct shm__fifo *fifo) {
   u32 returned = shm_load_acquire(&fifo->out->returned);
-  if (returned == fifo->out->returned_seen) return;
+  if (returned == fifo->out->returned_seen) return 0;
   return_all(fifo, 0);
   fifo->out->returned_seen = returned;
+  return 1;
 }
 
 u64 shm__fifo_recover(struct shm__fifo *fifo, u32 dead) { return return_all(fifo, dead); }
@@ -407,28 +418,36 @@ void shm__fifo_repair_in(struct shm__fifo *fifo) {
   if (cell->block && shm__cell_state(shm_load_acquire(&cell->word)) == SHM_VALUE_FREE) {
     shm__block_drop(fifo->space, (struct shm__ref){cell->block, cell->block_gen}, fifo->id);
   }
-  in->seen_taken = shm_load_acquire(&fifo->out->taken);
+  shm_store_release(&in->seen_taken, 0);
 }
 
 struct census {
   u64 tail, ready, held, first; /* first: index of the first ready value, or tail */
+  int repair;
 };
 
 static void count_cell(struct shm__fifo *fifo, u64 segment, struct shm_cell *cell, u64 index, void *context) {
   struct census *census = context;
-  u32 state = shm__cell_state(shm_load_acquire(&cell->word));
-  (void)fifo, (void)segment;
+  u64 word = shm_load_acquire(&cell->word);
+  u32 state = shm__cell_state(word);
+  (void)segment;
   census->ready += state == SHM_VALUE_READY && (int64_t)(index - census->tail) < 0;
   census->held += state == SHM_VALUE_HELD || state == SHM_VALUE_RETURNED;
   if (state == SHM_VALUE_READY) census->first = shm_min(census->first, index);
+  if (!census->repair || state != SHM_VALUE_HELD || !cell->block) return;
+  /* Whoever died while a waiter inherited the block: it is the value's again, before the waiter lets go of it. */
+  if (!shm__token_alive(fifo->space, shm__cell_token(word))) {
+    shm__block_relink(fifo->space, (struct shm__ref){cell->block, cell->block_gen}, fifo->id);
+  }
 }
 
 void shm__fifo_repair_out(struct shm__fifo *fifo) {
   struct shm_fifo_out *out = fifo->out;
   u64 left = most_steps(fifo), tail = shm_load_acquire(&fifo->in->tail);
-  struct census census = {.tail = tail, .first = tail};
+  struct census census = {.tail = tail, .first = tail, .repair = 1};
   shm__fifo_walk(fifo, UINT64_MAX, count_cell, &census);
   shm_store_release(&out->taken, tail - census.ready);
+  shm_add(&fifo->in->seen_taken, (u64)-1); /* as in ready_again, which the dead may not have got through */
   out->head = census.first;
   for (u64 at = out->first; at && left > 0; left--) {
     struct shm_segment *segment = segment_at(fifo, at);
@@ -444,7 +463,7 @@ static void count_facts(struct shm__fifo *fifo, u64 segment, struct shm_cell *ce
   u32 state = shm__cell_state(shm_load_acquire(&cell->word));
   (void)fifo, (void)segment, (void)index;
   facts->held += state == SHM_VALUE_HELD;
-  facts->leased += state == SHM_VALUE_HELD && cell->leased;
+  facts->leased += state == SHM_VALUE_HELD && shm_load_relaxed(&cell->leased); /* relaxed: for people */
   if (state == SHM_VALUE_READY) facts->size_bytes += cell->length_bytes;
   facts->ready += state == SHM_VALUE_READY;
 }

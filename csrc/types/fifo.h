@@ -15,6 +15,7 @@ struct shm__fifo {
   u64 embedded;      /* payload offset of a segment that is part of the owner's block; 0: none */
   u64 longest_bytes; /* of a value */
   u32 id, cells_most;
+  u32 deliveries_most; /* leases on a value before it is buried; 0: any number */
   int crossed;       /* the last take has left a segment behind: collect */
 };
 
@@ -71,12 +72,14 @@ int shm__fifo_peek(struct shm__fifo *fifo, struct shm__value *value);
 int shm__fifo_grant(struct shm__fifo *fifo, u32 token, struct shm__place *place);
 /* What this member holds at place was not taken after all: it is ready again, where it was. */
 void shm__fifo_return(struct shm__fifo *fifo, const struct shm__place *place);
-/* The same for all that was given back without the lock. */
-void shm__fifo_regain(struct shm__fifo *fifo);
+/* The same for all that was given back without the lock; 1 if there was any. */
+int shm__fifo_regain(struct shm__fifo *fifo);
 /* Let go of segments that are used up. */
 void shm__fifo_collect(struct shm__fifo *fifo, struct shm__garbage *garbage);
 /* Leases so far on the oldest value; 0 if there is none. */
 u32 shm__fifo_deliveries(struct shm__fifo *fifo);
+/* Come to the last segment if nothing is ready. */
+static inline void shm__fifo_advance(struct shm__fifo *fifo) { (void)shm__fifo_deliveries(fifo); }
 /* Make ready what the dead hold; how many values. */
 u64 shm__fifo_recover(struct shm__fifo *fifo, u32 dead);
 void shm__fifo_repair_out(struct shm__fifo *fifo);

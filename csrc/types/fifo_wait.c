@@ -8,12 +8,12 @@
  *      owner, who needs no lock to give up.
  *   2. A taker is GRANTED a value after that is HELD by its owner: if the owner dies, it is ready again.
  *   3. The line holds those that are WAITING, those SHOWN a block (it pins the block until its owner has copied it), and
- *      for a moment others, which whoever has the lock takes out. A waiter that is out of the line is its owner's alone; one
- *      that is GONE is freed by who takes it out.
+ *      for a moment others, which whoever has the lock takes out. next is 1 in a waiter that is out of the line: it is its
+ *      owner's alone then, who must not free it before; one that is GONE is freed by who takes it out.
  *   4. All who wait to read have been shown a value before it is given to a taker.
  *   5. A block that is pinned belongs to the fifo as long as its value is in it, then to one of those who pin it.
  *   6. Whenever the take lock is given up, either nothing is ready, or nobody in line waits to take; save for what was put
- *      or given back after its holder had looked. Who did that looks at the line afterwards.
+ *      or given back after its holder had looked. Who did that looks at the line afterwards. The same of room.
  *
  * Crash table (died after ...)
  *   linking a waiter ("waiters.linked")      last is behind: heir of the take lock; the dead one's waiter: reap
@@ -22,6 +22,8 @@
  *   telling it ("waiters.told")              still in line: heir takes it out
  *   taking it out ("waiters.out")            not woken: its nap ends within 100 ms
  *   handing a pinned block on ("waiters.handed")  it belongs to the other one
+ *   leaving the block of a value that is taken to who pins it ("waiters.inherited")
+ *                                            the value is held by the dead: heir of the take lock links its block again
  */
 #include "fifo_wait.h"
 
@@ -34,18 +36,23 @@
 #include "../os/clock.h"
 #include "../os/wait.h"
 
-enum { NAP_NS = 100000000 };
+enum { NAP_NS = 100000000, IN_NO_LINE = 1 };
 
 int shm__waiter_make(struct shm__space *space, u32 kind, int bell, u64 deadline_ns, struct shm__waiter *waiter) {
   int status = shm__block_alloc(space, sizeof(struct shm_waiter), deadline_ns, &waiter->ref);
   if (status != SHM_OK) return status;
   waiter->shared = (struct shm_waiter *)(space->base + waiter->ref.offset);
   memset(waiter->shared, 0, sizeof *waiter->shared);
+  waiter->shared->next = IN_NO_LINE;
   waiter->shared->kind = kind;
   waiter->shared->owner = space->token;
   waiter->shared->bell = bell != 0;
   waiter->shared->since_ns = shm__realtime_ns();
   return SHM_OK;
+}
+
+int shm__waiter_is_out(const struct shm__waiter *waiter) {
+  return shm_load_acquire(&waiter->shared->next) == IN_NO_LINE; /* SYNC waiter.out */
 }
 
 void shm__waiter_free(struct shm__space *space, struct shm__waiter *waiter) {
@@ -81,9 +88,10 @@ void shm__waiters_add(struct shm__fifo *fifo, const struct shm__waiter *waiter) 
   u64 *link = &line->first, left = most_waiters(fifo);
   waiter->shared->line = shm__offset_of(fifo->space, line);
   if (waiter->shared->kind == SHM_WAITER_READ) {
-    waiter->shared->next = line->first;
+    shm_store_relaxed(&waiter->shared->next, line->first);
     if (!line->first) line->last = waiter->ref.offset;
   } else {
+    shm_store_relaxed(&waiter->shared->next, 0); /* relaxed: the store below publishes it */
     struct shm_waiter *last = line->first ? waiter_at(fifo, line->last) : NULL;
     if (last) link = &last->next;
     while ((last = waiter_at(fifo, *link)) != NULL && left-- > 0) link = &last->next;
@@ -100,6 +108,7 @@ static void take_out(struct shm__fifo *fifo, const struct spot *spot, struct shm
   shm_store_release(spot->link, waiter->next);
   SHM_POINT("waiters.out");
   struct shm__ref ref = shm__block_ref(fifo->space, at);
+  shm_store_release(&waiter->next, IN_NO_LINE); /* SYNC waiter.out: the last that we do to it, unless it is gone */
   if (gone && shm__block_pass(fifo->space, ref, owner, fifo->space->token)) shm__block_free(fifo->space, ref);
 }
 
@@ -195,32 +204,45 @@ void shm__waiters_pin(struct shm__fifo *fifo, const struct shm__waiter *waiter, 
   shm__waiters_add(fifo, waiter);
 }
 
+static int is_overdue(struct shm__fifo *fifo) {
+  return fifo->deliveries_most && shm__fifo_deliveries(fifo) >= fifo->deliveries_most;
+}
+
+/* Nobody waits for room that is there. */
+static int admit_all(struct shm__fifo *fifo, struct shm__wakes *wakes) {
+  u64 length = fifo->bound && fifo->line->first ? shm__fifo_length(fifo) : fifo->bound;
+  return length < fifo->bound && shm__waiters_admit(fifo, fifo->bound - length, wakes);
+}
+
 int shm__waiters_settle(struct shm__fifo *fifo, struct shm__wakes *wakes) {
   struct shm__value value;
   struct shm_waiter *waiter;
   struct spot spot;
-  shm__fifo_regain(fifo);
+  int moved = shm__fifo_regain(fifo); /* another value is next than the caller knows: was it delivered too often? */
   while (fifo->line->first && shm__fifo_peek(fifo, &value) == SHM_OK) {
-    if (wakes->count == SHM__WAKES) return 1;
+    if (wakes->count == SHM__WAKES || (moved && is_overdue(fifo))) return 1;
     if ((waiter = find_waiting(fifo, SHM_WAITER_READ, &spot)) != NULL) {
       show(fifo, &value, waiter, wakes);
     } else if ((waiter = find_waiting(fifo, SHM_WAITER_TAKE, &spot)) != NULL) {
       give(fifo, waiter, wakes);
+      moved = 1;
     } else {
       break;
     }
     if (is_over(waiter)) take_out(fifo, &spot, waiter);
   }
-  return 0;
+  return admit_all(fifo, wakes) || (moved && is_overdue(fifo));
 }
 
-void shm__waiters_admit(struct shm__fifo *fifo, u64 room, struct shm__wakes *wakes) {
+int shm__waiters_admit(struct shm__fifo *fifo, u64 room, struct shm__wakes *wakes) {
   struct shm_waiter *waiter;
   struct spot spot;
-  for (; room > 0 && wakes->count < SHM__WAKES && (waiter = find_waiting(fifo, SHM_WAITER_PUT, &spot)) != NULL; room--) {
+  for (; room > 0 && (waiter = find_waiting(fifo, SHM_WAITER_PUT, &spot)) != NULL; room--) {
+    if (wakes->count == SHM__WAKES) return 1;
     tell(fifo, waiter, SHM_WAIT_GRANTED, wakes);
     take_out(fifo, &spot, waiter);
   }
+  return 0;
 }
 
 int shm__waiters_close(struct shm__fifo *fifo, struct shm__wakes *wakes) {
@@ -244,10 +266,7 @@ int shm__fifo_serve(struct shm__fifo *fifo, int keep, struct shm__value *value, 
   if (__builtin_expect(out->returned != out->returned_seen || line->first, 0) && shm__waiters_settle(fifo, wakes)) return SHM_BUSY;
   int status = shm__fifo_take(fifo, keep, value, place);
   if (fifo->crossed) shm__fifo_collect(fifo, garbage);
-  if (status == SHM_OK && fifo->bound && line->first) {
-    u64 length = shm__fifo_length(fifo);
-    if (length < fifo->bound) shm__waiters_admit(fifo, fifo->bound - length, wakes);
-  }
+  if (status == SHM_OK) admit_all(fifo, wakes); /* whoever is left goes in with the next one who looks */
   return status;
 }
 
@@ -288,7 +307,9 @@ static struct shm_waiter *find_pinning(struct shm__fifo *fifo, struct shm__ref b
 
 int shm__waiters_inherit(struct shm__fifo *fifo, struct shm__ref block) {
   struct shm_waiter *heir = find_pinning(fifo, block, NULL);
-  return heir && shm__block_give(fifo->space, block, fifo->id, heir->owner);
+  int given = heir && shm__block_give(fifo->space, block, fifo->id, heir->owner);
+  SHM_POINT("waiters.inherited");
+  return given;
 }
 
 /* This one does not look any more. The block if that leaves it with us: who had it is the owner of the waiter. */

@@ -24,6 +24,8 @@ struct shm__waiter {
 
 /* A new one, not yet in line. */
 int shm__waiter_make(struct shm__space *space, u32 kind, int bell, u64 deadline_ns, struct shm__waiter *waiter);
+/* Does it stand in no line? Whoever was told something may still be in it, until who told him gives up the take lock. */
+int shm__waiter_is_out(const struct shm__waiter *waiter);
 /* Free one that is in no line. */
 void shm__waiter_free(struct shm__space *space, struct shm__waiter *waiter);
 
@@ -31,11 +33,11 @@ void shm__waiter_free(struct shm__space *space, struct shm__waiter *waiter);
 void shm__waiters_add(struct shm__fifo *fifo, const struct shm__waiter *waiter);
 /* Put a reader in line that has found its value: it pins the value's block. */
 void shm__waiters_pin(struct shm__fifo *fifo, const struct shm__waiter *waiter, const struct shm__value *value);
-/* Give what is ready to those who wait for it. 1: there is more to do than *wakes has room for: wake, lock again and call
- * again. */
+/* Give what is ready to those who wait for it, and room to those who wait for that. 1: there is more to do than *wakes has
+ * room for, or the next value must be buried first: wake, lock again and call again. */
 int shm__waiters_settle(struct shm__fifo *fifo, struct shm__wakes *wakes);
-/* There is room for so many: let as many of those who wait for it try. */
-void shm__waiters_admit(struct shm__fifo *fifo, u64 room, struct shm__wakes *wakes);
+/* There is room for so many: let as many of those who wait for it try. As settle. */
+int shm__waiters_admit(struct shm__fifo *fifo, u64 room, struct shm__wakes *wakes);
 /* The structure is shut down: all leave. As settle. */
 int shm__waiters_close(struct shm__fifo *fifo, struct shm__wakes *wakes);
 /* Take ours out of the line, wherever it stands; if it was shown a block that nobody else looks at any more, that is

@@ -14,7 +14,7 @@
  *   declaring what is to be done ("queue.intended")  heir of the take lock finishes it; a burial only if it was published
  *   counting ("queue.counted")                       as above
  *   publishing a dead letter ("queue.buried")        heir of lane 1's put lock notes it, heir of lane 0's take lock lets go
- *   shutting down ("queue.shut")                     waiters' naps end within 100 ms, and they see it
+ *   shutting down ("queue.shut")                     the first waiter whose nap ends (100 ms) lets all leave
  */
 #include "queue_lane.h"
 
@@ -36,6 +36,18 @@ static void probe(struct shm__queue *queue, u32 n, u64 period_ns) {
   if (now_ns - last_ns < period_ns || !shm_cas(probed_ns, &last_ns, now_ns)) return;
   shm__reap_dead(queue->space);
   shm__lane_serve_line(queue, n); /* a dead one may have had no time to */
+}
+
+/* Free ours, which has been told something. Who told us may not have taken it out of the line yet. */
+static void free_told(struct shm__queue *queue, u32 n, struct shm__waiter *waiter) {
+  if (!shm__waiter_is_out(waiter)) {
+    if (shm__lane_lock_to_end(shm__lane_lock_take, queue, n) != SHM_OK) {
+      waiter->ref.offset = 0; /* he is stopped: the block stays ours until we end */
+      return;
+    }
+    shm__unlock(&queue->lane[n].shared->take_lock);
+  }
+  shm__waiter_free(queue->space, waiter);
 }
 
 static void leave(struct shm__queue *queue, u32 n, struct shm__waiter *wait) {
@@ -68,8 +80,9 @@ static int sleep_in_line(struct shm__queue *queue, u32 n, struct shm__waiter *wa
 }
 
 /* ---- putting ---------------------------------------------------------------------------------------------------------------- */
-/* Put in what there is room for. */
-static int put_some(struct shm__queue *queue, u32 n, const struct shm__value *values, u64 count, u64 deadline_ns, u64 *done) {
+/* Put in what there is room for. *cells: of the segment that is needed. */
+static int put_some(struct shm__queue *queue, u32 n, const struct shm__value *values, u64 count, u64 deadline_ns, u64 *done,
+                    u32 *cells) {
   struct shm__fifo *fifo = &queue->lane[n].fifo;
   u64 before = *done;
   int status = shm__lane_lock_put(queue, n, deadline_ns);
@@ -79,6 +92,7 @@ static int put_some(struct shm__queue *queue, u32 n, const struct shm__value *va
     status = room == 0 ? SHM_FULL : shm__fifo_put(fifo, &values[*done]);
     *done += status == SHM_OK;
   }
+  if (status == SHM__GROW) *cells = shm__fifo_next_cells(fifo);
   shm__unlock(&queue->lane[n].shared->put_lock); /* SYNC fifo.waiters */
   if (*done > before) shm__lane_serve_if_waited(queue, n);
   return status;
@@ -111,12 +125,13 @@ static int wait_for_room(struct shm__queue *queue, int bell, struct shm__waiter 
   }
   int status = sleep_in_line(queue, 0, wait, SHM__WAITS_ROOM, deadline_ns);
   if (status == SHM_EMPTY) return SHM_FULL;
-  if (status == SHM_OK) shm__waiter_free(queue->space, wait);
+  if (status == SHM_OK) free_told(queue, 0, wait);
   return status;
 }
 
 int shm__queue_put(struct shm__queue *queue, u32 n, const struct shm__value *values, u64 count, int bell,
                    struct shm__waiter *wait, u64 deadline_ns, u64 *done) {
+  u32 cells = 0;
   *done = 0;
   if (wait->ref.offset) { /* it stands in line already */
     int status = wait_for_room(queue, bell, wait, deadline_ns);
@@ -124,8 +139,8 @@ int shm__queue_put(struct shm__queue *queue, u32 n, const struct shm__value *val
   }
   shm__patience_sends(queue->space, &queue->patience);
   for (;;) {
-    int status = put_some(queue, n, values, count, deadline_ns, done);
-    if (status == SHM__GROW) status = shm__lane_add_segment(queue, n, deadline_ns);
+    int status = put_some(queue, n, values, count, deadline_ns, done, &cells);
+    if (status == SHM__GROW) status = shm__lane_add_segment(queue, n, cells, deadline_ns);
     else if (status == SHM_FULL) status = wait_for_room(queue, bell, wait, deadline_ns);
     else return status;
     if (status != SHM_OK) return status;
@@ -136,10 +151,11 @@ int shm__queue_put(struct shm__queue *queue, u32 n, const struct shm__value *val
 /* The value at place is held: say for what. */
 static void note_hold(const struct shm__place *place, u32 lease) {
   if (!place->cell) return;
-  place->cell->leased = lease != 0;
+  /* relaxed: for people, but for deliveries, which the take lock's next holder reads when it has come back */
+  shm_store_relaxed(&place->cell->leased, lease != 0);
   if (!lease) return;
-  place->cell->since_ns = shm__realtime_ns();
-  place->cell->deliveries++;
+  shm_store_relaxed(&place->cell->since_ns, shm__realtime_ns());
+  shm_store_relaxed(&place->cell->deliveries, place->cell->deliveries + 1);
 }
 
 /* One attempt under the lock. */
@@ -171,7 +187,7 @@ static int collect_grant(struct shm__queue *queue, u32 n, u32 flags, struct shm_
   struct shm__fifo *fifo = &queue->lane[n].fifo;
   u32 state = shm_load_acquire(&waiter->state); /* SYNC waiter */
   *place = shm__fifo_place(fifo, waiter->segment, waiter->index);
-  shm__waiter_free(queue->space, wait);
+  free_told(queue, n, wait);
   if (state != SHM_WAIT_GRANTED) return SHM_CLOSED;
   int status = place->cell ? shm__fifo_read_held(fifo, place, value) : SHM_CORRUPTED;
   if (status != SHM_OK) return status;
@@ -215,7 +231,7 @@ int shm__queue_leave_line(struct shm__queue *queue, u32 n, u32 flags, struct shm
     return SHM_EMPTY;
   }
   if (kind == SHM_WAITER_TAKE) return collect_grant(queue, n, flags, wait, value, place);
-  shm__waiter_free(queue->space, wait);
+  free_told(queue, n, wait);
   if (state == SHM_WAIT_GRANTED && shm__lane_lock_to_end(shm__lane_lock_take, queue, n) == SHM_OK) { /* the room was for somebody else, then */
     shm__waiters_admit(&queue->lane[n].fifo, 1, &wakes);
     shm__lane_unlock_take(queue, n, &wakes);
@@ -275,14 +291,19 @@ void shm__queue_nack(struct shm__queue *queue, u32 n, const struct shm__place *p
 }
 
 int shm__queue_task_done(struct shm__queue *queue, u32 n, u64 deadline_ns) {
-  int status = shm__lane_lock_take(queue, n, deadline_ns);
-  if (status != SHM_OK) return status;
   struct shm_lane *shared = queue->lane[n].shared;
-  if (shared->finished >= shm_load_acquire(&queue->lane[n].fifo.in->tail)) status = SHM_INVALID;
-  else shm_store_release(&shared->finished, shared->finished + 1);
-  shm__unlock(&shared->take_lock);
-  if (status == SHM_OK) tell_joiners(queue, n);
-  return status;
+  for (int again = 0;; again = 1) {
+    int status = shm__lane_lock_take(queue, n, deadline_ns);
+    if (status != SHM_OK) return status;
+    if (shared->finished >= shm_load_acquire(&queue->lane[n].fifo.in->tail)) status = SHM_INVALID;
+    else shm_store_release(&shared->finished, shared->finished + 1);
+    shm__unlock(&shared->take_lock);
+    if (status == SHM_OK) tell_joiners(queue, n);
+    if (status == SHM_OK || again) return status;
+    status = shm__lane_lock_put(queue, n, deadline_ns); /* tail follows the value: be behind whoever has just put it */
+    if (status != SHM_OK) return status;
+    shm__unlock(&shared->put_lock);
+  }
 }
 
 int shm__queue_join(struct shm__queue *queue, u32 n, u64 deadline_ns) {
@@ -327,7 +348,7 @@ static int discard(struct shm__queue *queue, u64 deadline_ns) {
 static int close_line(struct shm__queue *queue, u32 n, u64 deadline_ns) {
   struct shm__wakes wakes = {.count = 0};
   for (int more = 1; more;) {
-    int status = shm__lane_lock_take(queue, n, deadline_ns);
+    int status = shm__lane_lock_to_take(queue, n, deadline_ns);
     if (status != SHM_OK) return status;
     more = shm__waiters_settle(&queue->lane[n].fifo, &wakes) || shm__waiters_close(&queue->lane[n].fifo, &wakes);
     shm__lane_unlock_take(queue, n, &wakes);
@@ -370,8 +391,9 @@ static void list_lease(struct shm__fifo *fifo, u64 segment, struct shm_cell *cel
   struct lease_list *list = context;
   u64 word = shm_load_acquire(&cell->word);
   (void)fifo, (void)segment, (void)index;
-  if (shm__cell_state(word) != SHM_VALUE_HELD || !cell->leased || list->count == list->room) return;
-  list->facts[list->count++] = (shm_lease_facts){cell->since_ns, shm__cell_token(word), cell->deliveries};
+  if (shm__cell_state(word) != SHM_VALUE_HELD || !shm_load_relaxed(&cell->leased) || list->count == list->room) return;
+  list->facts[list->count++] =
+      (shm_lease_facts){shm_load_relaxed(&cell->since_ns), shm__cell_token(word), shm_load_relaxed(&cell->deliveries)};
 }
 
 u64 shm__queue_leases(struct shm__queue *queue, u32 n, shm_lease_facts *facts, u64 room) {
@@ -404,6 +426,7 @@ static int recover(struct shm__space *space, u64 main, u32 dead) {
       shm__fifo_recover(&lane->fifo, dead);
       shm__unlock(&lane->shared->take_lock);
       shm__lane_serve_line(&queue, n);
+      if (n == 0 && shm_load_acquire(&queue.shared->discarding)) take = discard(&queue, shm__monotonic_ns() + PATIENCE_NS);
     }
     if (put != SHM_OK || take != SHM_OK) status = SHM_TIMEOUT; /* a stopped process is in the way: come again */
     tell_joiners(&queue, n);

@@ -9,6 +9,7 @@
 
 enum { SHM__LANES = 2 };
 
+/* A lane as this process sees it. */
 struct shm__lane {
   struct shm_lane *shared;
   struct shm__fifo fifo;

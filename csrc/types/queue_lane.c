@@ -28,7 +28,8 @@ static void bind_lane(struct shm__queue *queue, u64 main, u32 n) {
       .fifo = {.space = queue->space, .in = (struct shm_fifo_in *)shared->in, .out = (struct shm_fifo_out *)shared->out,
                .line = (struct shm_fifo_line *)shared->line,
                .bound = n == 0 ? queue->maxsize : 0, .embedded = main + segment_offset(n), .id = queue->id,
-               .longest_bytes = queue->space->size_bytes, .cells_most = CELLS_MOST},
+               .longest_bytes = queue->space->size_bytes, .cells_most = CELLS_MOST,
+               .deliveries_most = n == 0 ? queue->max_deliveries : 0},
       .join = {&shared->join_event, shared->join_bells}};
 }
 
@@ -65,14 +66,16 @@ int shm__queue_make(struct shm__space *space, u32 id, const struct shm__queue_op
 
 /* ---- locks ---------------------------------------------------------------------------------------------------------------- */
 
-/* What the last holder of the take lock meant to do. */
-static void finish_intent(struct shm__queue *queue, u32 n) {
+/* What the last holder of the take lock meant to do. SHM_OK, or lane 1 is locked by a stopped process. */
+static int finish_intent(struct shm__queue *queue, u32 n) {
   struct shm__lane *lane = &queue->lane[n];
   struct shm_lane *shared = lane->shared;
   struct shm__place place = shm__fifo_place(&lane->fifo, shared->intent_segment, shared->intent_index);
   u32 state = place.cell ? shm__cell_state(shm_load_acquire(&place.cell->word)) : SHM_VALUE_FREE;
   int there = state != SHM_VALUE_FREE && shm__cell_age(shm_load_acquire(&place.cell->word), place.index) == 0;
-  if (shared->intent == SHM_INTENT_BURY && shm__lane_lock_put(queue, 1, shm__monotonic_ns() + PATIENCE_NS) == SHM_OK) {
+  if (shared->intent == SHM_INTENT_BURY) {
+    int status = shm__lane_lock_to_end(shm__lane_lock_put, queue, 1);
+    if (status != SHM_OK) return status;
     int published = queue->lane[1].shared->buried == 2; /* lane 1's heir has found out */
     queue->lane[1].shared->buried = 0;
     if (published && there) shm__fifo_forget(&lane->fifo, &place);
@@ -86,13 +89,17 @@ static void finish_intent(struct shm__queue *queue, u32 n) {
     }
   }
   shm_store_release(&shared->intent, SHM_INTENT_NONE);
+  return SHM_OK;
 }
 
 int shm__lane_lock_take(struct shm__queue *queue, u32 n, u64 deadline_ns) {
   struct shm__lane *lane = &queue->lane[n];
   int status = shm__lock(queue->space, &lane->shared->take_lock, deadline_ns, queue->id);
   if (__builtin_expect(status != SHM__REPAIR, 1)) return status;
-  if (lane->shared->intent) finish_intent(queue, n);
+  if (lane->shared->intent && (status = finish_intent(queue, n)) != SHM_OK) {
+    shm__unlock_broken(&lane->shared->take_lock); /* the next one tries */
+    return status;
+  }
   shm__fifo_repair_out(&lane->fifo);
   shm__waiters_repair(&lane->fifo);
   return SHM_OK;
@@ -125,9 +132,8 @@ void shm__lane_unlock_take(struct shm__queue *queue, u32 n, struct shm__wakes *w
   if (wakes->count) shm__wakes_send(queue->space, wakes);
 }
 
-int shm__lane_add_segment(struct shm__queue *queue, u32 n, u64 deadline_ns) {
+int shm__lane_add_segment(struct shm__queue *queue, u32 n, u32 cells, u64 deadline_ns) {
   struct shm__fifo *fifo = &queue->lane[n].fifo;
-  u32 cells = shm__fifo_next_cells(fifo);
   struct shm__ref ref;
   int status = shm__segment_alloc(queue->space, cells, deadline_ns, &ref);
   if (status != SHM_OK) return status;
@@ -144,8 +150,8 @@ int shm__lane_add_segment(struct shm__queue *queue, u32 n, u64 deadline_ns) {
 }
 
 /* ---- dead letters ----------------------------------------------------------------------------------------------------------- */
-/* Move the value at place, held by us, into lane 1. Lane 0's take lock is held. SHM__GROW: lane 1 needs a segment. */
-static int bury(struct shm__queue *queue, const struct shm__place *place, const struct shm__value *value) {
+/* Move the value at place, held by us, into lane 1. Lane 0's take lock is held. SHM__GROW: lane 1 needs a segment of *cells. */
+static int bury(struct shm__queue *queue, const struct shm__place *place, const struct shm__value *value, u32 *cells) {
   struct shm_lane *shared = queue->lane[0].shared, *dead = queue->lane[1].shared;
   int status = shm__lane_lock_to_end(shm__lane_lock_put, queue, 1);
   if (status != SHM_OK) return status;
@@ -163,6 +169,7 @@ static int bury(struct shm__queue *queue, const struct shm__place *place, const 
     shared->finished++;
     SHM_POINT("queue.counted");
   }
+  if (status == SHM__GROW) *cells = shm__fifo_next_cells(&queue->lane[1].fifo);
   shm_store_release(&shared->intent, SHM_INTENT_NONE);
   dead->buried = 0;
   shm__unlock(&dead->put_lock);
@@ -170,14 +177,14 @@ static int bury(struct shm__queue *queue, const struct shm__place *place, const 
 }
 
 /* Bury what was delivered too often and is next. Lane 0's take lock is held. */
-static int bury_overdue(struct shm__queue *queue) {
+static int bury_overdue(struct shm__queue *queue, u32 *cells) {
   struct shm__fifo *fifo = &queue->lane[0].fifo;
   while (shm__fifo_deliveries(fifo) >= queue->max_deliveries) {
     struct shm__value value;
     struct shm__place place;
     int status = shm__fifo_take(fifo, 1, &value, &place);
     if (status == SHM_OK) status = shm__fifo_read_held(fifo, &place, &value);
-    if (status == SHM_OK) status = bury(queue, &place, &value);
+    if (status == SHM_OK) status = bury(queue, &place, &value, cells);
     if (status != SHM_OK && place.cell) shm__fifo_return(fifo, &place);
     if (status != SHM_OK) return status;
   }
@@ -186,17 +193,18 @@ static int bury_overdue(struct shm__queue *queue) {
 
 /* Lane n's take lock, and nothing that is next was delivered too often: unless there is no memory for dead letters. */
 int shm__lane_lock_to_take(struct shm__queue *queue, u32 n, u64 deadline_ns) {
+  u32 cells = 1;
   for (int grown = 1;;) {
     int status = shm__lane_lock_take(queue, n, deadline_ns);
     if (status != SHM_OK || n != 0 || queue->max_deliveries == 0) return status;
     u64 buried = queue->lane[1].fifo.in->tail;
-    status = bury_overdue(queue);
+    status = bury_overdue(queue, &cells);
     int some = queue->lane[1].fifo.in->tail != buried;
     if (status != SHM__GROW && !some) return SHM_OK;
     if (status == SHM__GROW && !grown) return SHM_OK;
     shm__unlock(&queue->lane[0].shared->take_lock);
     if (some) shm__lane_serve_if_waited(queue, 1);
-    if (status == SHM__GROW) grown = shm__lane_add_segment(queue, 1, deadline_ns) == SHM_OK;
+    if (status == SHM__GROW) grown = shm__lane_add_segment(queue, 1, cells, shm__monotonic_ns() + PATIENCE_NS) == SHM_OK;
   }
 }
 
@@ -204,10 +212,15 @@ int shm__lane_lock_to_take(struct shm__queue *queue, u32 n, u64 deadline_ns) {
 /* Something may have become visible: give it to those in line. */
 void shm__lane_serve_line(struct shm__queue *queue, u32 n) {
   struct shm__wakes wakes = {.count = 0};
-  int more = 1;
-  while (more && shm__lane_lock_to_end(shm__lane_lock_to_take, queue, n) == SHM_OK) {
-    more = shm__waiters_settle(&queue->lane[n].fifo, &wakes);
+  struct shm__garbage garbage = {.count = 0};
+  struct shm__fifo *fifo = &queue->lane[n].fifo;
+  for (int more = 1; more && shm__lane_lock_to_end(shm__lane_lock_to_take, queue, n) == SHM_OK;) {
+    more = shm__waiters_settle(fifo, &wakes);
+    /* Whoever shut it down may have died before they heard of it. */
+    if (!more && n == 0 && shm__queue_is_shut(queue)) more = shm__waiters_close(fifo, &wakes);
+    if (fifo->crossed) shm__fifo_collect(fifo, &garbage);
     shm__lane_unlock_take(queue, n, &wakes);
+    shm__garbage_free(queue->space, &garbage);
   }
 }
 

@@ -13,8 +13,8 @@ int shm__lane_lock_to_take(struct shm__queue *queue, u32 n, u64 deadline_ns);
 int shm__lane_lock_to_end(int (*lock)(struct shm__queue *, u32, u64), struct shm__queue *queue, u32 n);
 void shm__lane_unlock_take(struct shm__queue *queue, u32 n, struct shm__wakes *wakes);
 
-/* Add a segment to a lane whose next value needs one. */
-int shm__lane_add_segment(struct shm__queue *queue, u32 n, u64 deadline_ns);
+/* Add a segment with so many cells to a lane whose next value needs one. */
+int shm__lane_add_segment(struct shm__queue *queue, u32 n, u32 cells, u64 deadline_ns);
 
 /* Something may have become visible: give it to those in line. The second one first looks whether there are any; our last
  * unlock is the fence. */

@@ -109,11 +109,15 @@ int shm__table_remove(struct shm__shard *shard, struct shm__ref ref) {
   struct shm_shard *shared = shard->shared;
   struct shm_key *entry = shm__table_entry(shard, ref.offset);
   struct shm_buckets *buckets = buckets_of(shard);
-  if (!entry || !shm__block_hold(shard->space, ref, shard->id)) return 0;
+  if (!entry) return 0;
+  begin(shard); /* first: from now on the heir of a lock links its block again */
+  if (!shm__block_hold(shard->space, ref, shard->id)) {
+    end(shard);
+    return 0;
+  }
   SHM_POINT("table.held");
   struct shm_key *before = entry->previous ? shm__table_entry(shard, entry->previous) : NULL;
   struct shm_key *after = entry->next ? shm__table_entry(shard, entry->next) : NULL;
-  begin(shard);
   if (buckets) chain_out(shard, buckets, entry, ref.offset);
   shm_store_release(before ? &before->next : &shared->first, entry->next);
   SHM_POINT("table.unlinked");

@@ -13,7 +13,7 @@
  *   naming an entry ("tuples.named")        heir of that lock repairs its fifo
  *   adding an entry ("tuples.added")        it is there, and idle: listed by the heir of the take lock
  *   holding an idle entry's segments ("tuples.emptied")  the heir of the take lock links them again
- *   shutting down ("tuples.shut")           waiters' naps end within 100 ms, and they see it
+ *   shutting down ("tuples.shut")           waiters whose naps end (100 ms) let all at their key leave
  */
 #include "tuples_shard.h"
 
@@ -72,9 +72,13 @@ static void leave_spot(struct shm__tuples *tuples, struct spot *spot, struct shm
 static void serve_line(struct shm__tuples *tuples, const struct shm__key *key) {
   struct shm__wakes wakes = {.count = 0};
   struct spot spot;
+  struct shm__garbage garbage = {.count = 0};
   for (int more = 1; more && find_to_end(tuples, key, &spot) == SHM_OK;) {
     more = spot.entry && shm__waiters_settle(&spot.fifo, &wakes);
-    leave_spot(tuples, &spot, &wakes, NULL);
+    /* Whoever shut it down may have died before they heard of it. */
+    if (!more && spot.entry && shm__tuples_is_shut(tuples)) more = shm__waiters_close(&spot.fifo, &wakes);
+    if (spot.entry && spot.fifo.crossed) shm__fifo_collect(&spot.fifo, &garbage);
+    leave_spot(tuples, &spot, &wakes, &garbage);
   }
 }
 
@@ -100,8 +104,22 @@ static int sleep_in_line(struct shm__tuples *tuples, const struct shm__key *key,
     if (shm__tuples_closed(tuples)) return SHM_CLOSED;
     if (deadline_ns <= SHM__SPIN) return SHM_EMPTY;
     probe(tuples, key, NAP_NS / 2);
+    if (shm__tuples_is_shut(tuples)) serve_line(tuples, key);
     if (shm__monotonic_ns() >= deadline_ns && shm_load_acquire(&wait->shared->state) == SHM_WAIT_WAITING) return SHM_EMPTY;
   }
+}
+
+/* Free ours, which has been told something. Who told us may not have taken it out of the line yet. */
+static void free_told(struct shm__tuples *tuples, const struct shm__key *key, struct shm__waiter *waiter) {
+  if (!shm__waiter_is_out(waiter)) {
+    struct shm__shard shard = shm__tuples_shard_of(tuples, key);
+    if (shm__tuples_lock_to_end(shm__tuples_lock_take, tuples, &shard) != SHM_OK) {
+      waiter->ref.offset = 0; /* he is stopped: the block stays ours until we end */
+      return;
+    }
+    shm__unlock(&shard.shared->take_lock);
+  }
+  shm__waiter_free(tuples->space, waiter);
 }
 
 /* Out of the line, and free. A block that only we looked at goes with it. */
@@ -117,8 +135,10 @@ static void drop_waiter(struct shm__tuples *tuples, const struct shm__key *key, 
     }
     if (spot.entry) shm__block_free(tuples->space, shm__waiters_remove(&spot.fifo, waiter));
     leave_spot(tuples, &spot, &wakes, NULL);
+    shm__waiter_free(tuples->space, waiter);
+  } else {
+    free_told(tuples, key, waiter);
   }
-  shm__waiter_free(tuples->space, waiter);
 }
 
 /* ---- putting ---------------------------------------------------------------------------------------------------------------- */
@@ -192,7 +212,7 @@ static int wait_for_room(struct shm__tuples *tuples, const struct shm__key *key,
   }
   int status = sleep_in_line(tuples, key, wait, SHM__WAITS_ROOM, deadline_ns);
   if (status == SHM_EMPTY) return SHM_FULL;
-  if (status == SHM_OK) shm__waiter_free(tuples->space, wait);
+  if (status == SHM_OK) free_told(tuples, key, wait);
   return status;
 }
 
@@ -236,6 +256,8 @@ static int take_some(struct shm__tuples *tuples, const struct shm__key *key, u32
     if (status == SHM_EMPTY && waiter && !spot.entry) status = SHM_NOT_FOUND;
     if (status == SHM_EMPTY && waiter) shm__waiters_add(&spot.fifo, waiter);
     leave_spot(tuples, &spot, &wakes, &garbage);
+    /* SYNC fifo.waiters: put in between? The entry stays while we stand in its line. */
+    if (status == SHM_EMPTY && waiter && shm__fifo_length(&spot.fifo) > 0) serve_line(tuples, key);
   } while (status == SHM_BUSY);
   return status;
 }
@@ -286,7 +308,7 @@ static int collect_grant(struct shm__tuples *tuples, const struct shm__key *key,
   int granted = shm_load_acquire(&waiter->state) == SHM_WAIT_GRANTED; /* SYNC waiter */
   u64 segment = waiter->segment, index = waiter->index;
   fifo.line = shm__at(tuples->space, waiter->line, sizeof *fifo.line, 8);
-  shm__waiter_free(tuples->space, wait);
+  free_told(tuples, key, wait);
   if (!granted) return SHM_CLOSED;
   *place = shm__fifo_place(&fifo, segment, index);
   int status = place->cell && place->line ? shm__fifo_read_held(&fifo, place, value) : SHM_CORRUPTED;
@@ -309,9 +331,9 @@ int shm__tuples_take(struct shm__tuples *tuples, const struct shm__key *key, u32
     while (status == SHM_OK && (status = take_some(tuples, key, flags, deadline_ns, value, place, &glance, wait)) == SHM_NOT_FOUND) {
       status = shm__tuples_add(tuples, &shard, key, deadline_ns);
     }
-    if (status != SHM_EMPTY) shm__waiter_free(tuples->space, wait);
-    else if (glance.word && shm__glance_again(&glance) == SHM_OK) serve_line(tuples, key); /* SYNC fifo.waiters: put in between */
-    if (status != SHM_EMPTY) return status;
+    if (status == SHM_EMPTY) break;
+    shm__waiter_free(tuples->space, wait);
+    return status;
   }
   u64 start_ns = shm__monotonic_ns();
   int status = sleep_in_line(tuples, key, wait, SHM__WAITS_MESSAGE, deadline_ns);
@@ -342,7 +364,7 @@ static int read_some(struct shm__tuples *tuples, const struct shm__key *key, u64
 }
 
 /* What the waiter was shown. */
-static int collect_shown(struct shm__tuples *tuples, struct shm__waiter *wait, struct shm__value *value) {
+static int collect_shown(struct shm__tuples *tuples, const struct shm__key *key, struct shm__waiter *wait, struct shm__value *value) {
   struct shm_waiter *waiter = wait->shared;
   int shown = shm_load_acquire(&waiter->state) == SHM_WAIT_SHOWN; /* SYNC waiter */
   value->length_bytes = waiter->length_bytes;
@@ -350,7 +372,7 @@ static int collect_shown(struct shm__tuples *tuples, struct shm__waiter *wait, s
   value->block = (struct shm__ref){waiter->block, waiter->block_gen};
   if (shown && value->block.offset) return SHM_OK; /* it pins that until it leaves the line */
   if (shown && value->length_bytes <= SHM_INLINE_BYTES) memcpy(value->data, waiter->data, value->length_bytes);
-  shm__waiter_free(tuples->space, wait);
+  free_told(tuples, key, wait);
   return shown ? SHM_OK : SHM_CLOSED;
 }
 
@@ -373,7 +395,7 @@ int shm__tuples_read(struct shm__tuples *tuples, const struct shm__key *key, int
     serve_line(tuples, key); /* SYNC fifo.waiters: put in between */
   }
   int status = sleep_in_line(tuples, key, wait, SHM__WAITS_MESSAGE, deadline_ns);
-  return status == SHM_OK ? collect_shown(tuples, wait, value) : status;
+  return status == SHM_OK ? collect_shown(tuples, key, wait, value) : status;
 }
 
 int shm__tuples_leave_line(struct shm__tuples *tuples, const struct shm__key *key, u32 flags, struct shm__waiter *wait,

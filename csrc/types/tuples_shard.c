@@ -83,9 +83,17 @@ static void list_all_idle(struct shm__tuples *tuples, struct shm__shard *shard) 
   }
 }
 
+/* The fifo of an entry that was named, unless it is in the shard no more: then reap frees its blocks. */
+static int named_fifo(struct shm__tuples *tuples, struct shm__shard *shard, u64 at, struct shm__fifo *fifo) {
+  struct shm_block *block = at ? shm__block_header(shard->space, at) : NULL;
+  u64 word = block ? shm_load_acquire(&block->word) : 0;
+  if (shm__block_state(word) != SHM_BLOCK_LINKED || shm__block_who(word) != tuples->id) return 0;
+  return shm__tuples_fifo(tuples, shard, at, fifo);
+}
+
 static void repair_take(struct shm__tuples *tuples, struct shm__shard *shard) {
   struct shm__fifo fifo;
-  if (!shard->shared->take_entry || !shm__tuples_fifo(tuples, shard, shard->shared->take_entry, &fifo)) return;
+  if (!named_fifo(tuples, shard, shard->shared->take_entry, &fifo)) return;
   shm__fifo_repair_out(&fifo);
   shm__waiters_repair(&fifo);
 }
@@ -103,9 +111,11 @@ int shm__tuples_lock_both(struct shm__tuples *tuples, struct shm__shard *shard, 
     return take;
   }
   if (shared->changes & 1) shm__table_repair(shard);
-  if (put == SHM__REPAIR && shared->put_entry && shm__tuples_fifo(tuples, shard, shared->put_entry, &fifo)) shm__fifo_repair_in(&fifo);
+  if (put == SHM__REPAIR && named_fifo(tuples, shard, shared->put_entry, &fifo)) shm__fifo_repair_in(&fifo);
   if (take == SHM__REPAIR) repair_take(tuples, shard);
   if (put == SHM__REPAIR || take == SHM__REPAIR) list_all_idle(tuples, shard);
+  if (put == SHM__REPAIR) shared->put_entry = 0;
+  if (take == SHM__REPAIR) shared->take_entry = 0;
   return SHM_OK;
 }
 
@@ -167,8 +177,13 @@ static void remove_idle(struct shm__tuples *tuples, struct shm__shard *shard, u3
       continue;
     }
     shared->take_entry = at;
+    shm__fifo_advance(&fifo);
     shm__fifo_collect(&fifo, garbage);
-    if (fifo.out->first != fifo.out->current) continue; /* more segments than there is room for: the next time */
+    if (fifo.out->first != fifo.out->current || fifo.out->current != fifo.in->last) { /* more segments than there is room for */
+      list_idle(shard, at, entry);
+      if (left-- == 0) break;
+      continue;
+    }
     if (fifo.out->current != fifo.embedded) {
       struct shm__ref segment = shm__block_ref(shard->space, fifo.out->current);
       if (!shm__block_hold(shard->space, segment, tuples->id)) continue;
@@ -176,9 +191,9 @@ static void remove_idle(struct shm__tuples *tuples, struct shm__shard *shard, u3
     }
     SHM_POINT("tuples.emptied");
     struct shm__ref ref = shm__block_ref(shard->space, at);
+    if (shared->put_entry == at) shared->put_entry = 0;
     if (shm__table_remove(shard, ref)) garbage->segment[garbage->count++] = ref;
     shared->take_entry = 0;
-    if (shared->put_entry == at) shared->put_entry = 0;
   }
 }
 
