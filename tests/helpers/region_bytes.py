@@ -192,6 +192,48 @@ class RegionBytes:
         self.put("shm_ring", ring, ports=port)
         return port
 
+    def add_queue(self, name: bytes, values: tuple[bytes, ...] = (), cells: int = 4, **fields: int | bytes) -> int:
+        """A queue with these values, inline; where its main block is."""
+        segment = size_of("shm_segment") + cells * size_of("shm_cell")
+        first = size_of("shm_queue_main") + 2 * size_of("shm_lane")
+        entry = self.add_entry(C["SHM_KIND_QUEUE"], name, first + 2 * segment)
+        main = self.get("shm_entry", entry, "main")
+        given = {"life": C["SHM_LIFE_LIVE"], "id": self.get("shm_entry", entry, "id"), **fields}
+        self.put("shm_queue_main", main, **given)
+        for lane, content in enumerate((values, ())):
+            place = main + size_of("shm_queue_main") + lane * size_of("shm_lane")
+            self._add_fifo("shm_lane", place, main + first + lane * segment, cells, content)
+        return main
+
+    def add_tuples(
+        self, name: bytes, key: bytes = b"key", values: tuple[bytes, ...] = (), **fields: int | bytes
+    ) -> int:
+        """A tuple space of two shards with one key; where its main block is. Its entry is the next block."""
+        entry = self.add_entry(C["SHM_KIND_TUPLES"], name, size_of("shm_tuples_main") + 2 * size_of("shm_shard"))
+        main, structure = self.get("shm_entry", entry, "main"), self.get("shm_entry", entry, "id")
+        given = {"life": C["SHM_LIFE_LIVE"], "id": structure, "shards": 2, **fields}
+        self.put("shm_tuples_main", main, **given)
+        cells = 4
+        fixed = size_of("shm_tuple") + size_of("shm_segment") + cells * size_of("shm_cell")
+        tuple_ = self.add_block(fixed + len(key), structure)
+        self.put("shm_key", tuple_, hash=fnv1a(key), length=len(key))
+        self.data[tuple_ + fixed : tuple_ + fixed + len(key)] = key
+        self._add_fifo("shm_tuple", tuple_, tuple_ + size_of("shm_tuple"), cells, values)
+        self.put("shm_shard", main + size_of("shm_tuples_main"), first=tuple_, last=tuple_, keys=1)
+        return main
+
+    def _add_fifo(self, owner: str, place: int, segment: int, cells: int, values: tuple[bytes, ...]) -> None:
+        self.put("shm_segment", segment, cells=cells)
+        for index in range(cells):
+            cell = segment + size_of("shm_segment") + index * size_of("shm_cell")
+            state = C["SHM_VALUE_READY"] if index < len(values) else C["SHM_VALUE_FREE"]
+            self.put("shm_cell", cell, word=index << 32 | state << 30)
+            if index < len(values):
+                self.put("shm_cell", cell, length_bytes=len(values[index]), data=values[index])
+        sides = {"in": (len(values), segment, 0), "out": (0, 0, segment, segment)}
+        for side, words in sides.items():
+            struct.pack_into(f"<{len(words)}Q", self.data, place + int(STRUCTS[owner][side]["offset"]), *words)
+
     def add_member(self, slot: int, state: int, pid: int = 4711) -> int:
         row = self.section[MEMBERS] + slot * size_of("shm_member")
         self.put("shm_member", row, word=state << 30 | 1 << 12 | slot, pid=pid, command=b"worker")

@@ -38,6 +38,8 @@ def test_structures_come_by_kind_and_then_by_name_in_byte_order(tmp_path: Path, 
     for kind, name in [("STORE", "a"), ("CHANNEL", "b"), ("QUEUE", "é"), ("QUEUE", "z"), ("CHANNEL", "B")]:
         if kind == "CHANNEL":
             region.add_channel(name.encode())
+        elif kind == "QUEUE":
+            region.add_queue(name.encode())
         else:
             region.add_entry(C[f"SHM_KIND_{kind}"], name.encode(), 64)
     found = [(info.kind, info.name) for info in read(tmp_path, region).structures]
@@ -47,7 +49,9 @@ def test_structures_come_by_kind_and_then_by_name_in_byte_order(tmp_path: Path, 
 def test_kinds_are_named_as_users_name_them(tmp_path: Path, region: RegionBytes) -> None:
     kinds = ["channel", "log", "sharded_log", "tuples", "queue", "store"]
     region.add_channel(b"x")
-    for kind in kinds[1:]:
+    region.add_tuples(b"x")
+    region.add_queue(b"x")
+    for kind in ("log", "sharded_log", "store"):
         region.add_entry(C[f"SHM_KIND_{kind.upper()}"], b"x", 64)
     assert [info.kind for info in read(tmp_path, region).structures] == kinds
     assert StructureInfo("log", "x", {}) in read(tmp_path, region).structures

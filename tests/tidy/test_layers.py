@@ -13,7 +13,7 @@ from tests.helpers.tree import ROOT, source_files
 
 # C: directories of csrc, lowest first. What stands in csrc/include is for all.
 C_LAYERS = ("base", "os", "core", "types", "persist", "audit", "api")
-C_CARRIERS = {"ring", "table"}  # the two that the other types are made of
+C_CARRIERS = {"ring", "fifo", "table"}  # those that the other types are made of
 SYSTEM_CALL_HEADERS = {"sys/mman.h", "fcntl.h", "unistd.h", "sys/syscall.h", "pthread.h"}
 
 # Python: modules of shmspace, lowest layer first; a directory is one module.
@@ -21,7 +21,7 @@ PYTHON_LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "codec", "ndarray", "options", "defaults", "layout"}),
     frozenset({"_native"}),
     frozenset(
-        "attachment bell space handle lock view channel log tuples queue store aio mp executor files".split()  # noqa: SIM905
+        "attachment bell space facts handle shelf lock view channel log tuples queue store aio aio_values mp executor files".split()  # noqa: SIM905
     ),
     frozenset({"__init__"}),
     frozenset({"supervisor"}),
@@ -72,7 +72,7 @@ def _include_problem(path: Path, name: str, files: set[Path]) -> str | None:
     if here == there == "types":
         noun = target.stem.split("_")[0]
         if noun != path.stem.split("_")[0] and noun not in C_CARRIERS:
-            return "types do not include each other, save ring and table"
+            return "types do not include each other, save ring, fifo and table"
     return None
 
 
@@ -180,8 +180,8 @@ def write(root: Path, path: str, text: str) -> None:
         ("csrc/core/lock.c", '"types/ring.h"', "types lies above core"),
         ("csrc/types/queue.c", '"types/table.h"', None),
         ("csrc/types/queue.c", '"queue.h"', None),
-        ("csrc/types/log.c", '"types/queue.h"', "save ring and table"),
-        ("csrc/types/ring.c", '"types/queue.h"', "save ring and table"),
+        ("csrc/types/log.c", '"types/queue.h"', "save ring, fifo and table"),
+        ("csrc/types/ring.c", '"types/queue.h"', "save ring, fifo and table"),
         ("csrc/core/lock.c", '"core/gone.h"', "no such file"),
         ("csrc/include/shmspace.h", '"base/bits.h"', "nothing but itself"),
         ("csrc/core/lock.c", "<sys/mman.h>", "only csrc/os"),
