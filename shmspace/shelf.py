@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from . import _native, options
 from ._native import ffi, lib
 from .codec import Codec, get_codec
-from .errors import Closed, CodecError, OptionsMismatch
+from .errors import Closed, CodecError, NotFound, OptionsMismatch
 from .handle import PATIENCE_NS, Handle
 
 if TYPE_CHECKING:
@@ -44,6 +44,8 @@ class Shelf(_native.Shelf, Handle):  # type: ignore[misc]  # a native type
 
     def _open_named(self, call: Callable[..., int]) -> None:
         """Have ``call(space, name, ...)`` of the C interface open it."""
+        if self._space.readonly and not self._space.exists(self._kind, self._name):
+            raise NotFound(f"there is no {self._kind} {self.name!r} in {self._space}, which is open read-only")
         pointer, name, wanted = self._space._pointer(changing=True), self._name, self._wanted
         status = self._make(
             lambda limit, room: call(pointer, name, len(name), wanted, self._given, self._create, limit, room)
