@@ -107,3 +107,20 @@ def test_workers_do_not_mix_their_parts() -> None:
         tally.take({"worker": worker, "event": "part", "file": name, "counts": {name: 1}})
     tally.take({"worker": 2, "event": "done", "file": "b", "counts": {}})
     assert tally.words == {"b": 1}
+
+
+def test_a_file_that_is_done_twice_counts_once() -> None:
+    tally = Tally({"a": 1})
+    for worker in (1, 2):
+        tally.take({"worker": worker, "event": "start", "file": "a"})
+        tally.take({"worker": worker, "event": "done", "file": "a", "counts": {"x": 1}})
+    assert (tally.words, tally.done_bytes) == ({"x": 1}, 1)
+
+
+def test_what_a_dead_worker_said_of_a_file_does_not_count() -> None:
+    tally = Tally({"a": 1})
+    tally.take({"worker": 1, "event": "start", "file": "a"})
+    tally.take({"worker": 1, "event": "part", "file": "a", "counts": {"x": 1}})
+    tally.take({"worker": 2, "event": "start", "file": "a"})
+    tally.take({"worker": 2, "event": "done", "file": "a", "counts": {"x": 1}})
+    assert tally.words == {"x": 1}

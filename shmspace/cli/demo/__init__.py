@@ -1,5 +1,5 @@
-"""`shmspace demo`: a pool of worker processes indexes a tree of text through two channels.
+"""`shmspace demo`: a pool of worker processes indexes a tree of text.
 
-File names go out on one channel, each to one worker; what a worker counted comes back on another. The same words are
-then counted by one process alone, and both must agree.
+File names wait in a queue, of which the workers have leases, so that a worker that is killed loses nothing; what they
+count comes back on a channel. The same words are then counted by one process alone, and both must agree.
 """

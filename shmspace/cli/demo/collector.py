@@ -2,9 +2,10 @@
 
 1. The results end when every writer of theirs is closed, or its process dead. The collector holds a writer of its own
    while a worker is still starting, so that the stream cannot end before that one has opened its writer.
-2. A file is counted when its last message has come, and lost if that never comes: what was sent and is not done is
-   lost, also when the worker that took it died before it could say so.
-3. A worker that dies is replaced, a bounded number of times, so this ends whatever dies.
+2. A file is counted when its last message has come for the first time. Its name is leased: that of a worker that dies
+   goes to another one. So the queue is shut down, which sends the workers home, when all files are done.
+3. A worker that dies is replaced, a bounded number of times, so this ends whatever dies; files are lost when nobody is
+   left to count them.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ class Collector:
         self._results = space.channel(RESULTS, capacity=_CAPACITY, max_message="256K")
         self._reader = self._results.reader()
         self._keeper: shmspace.Writer | None = self._results.writer()
-        self._feeder = Feeder(space.channel(FILES, capacity=_CAPACITY).writer(), corpus.sizes)
+        self._files = space.queue(FILES, maxsize=_CAPACITY)
+        self._feeder = Feeder(self._files, corpus.sizes)
         self._workers = workers
         self._kill_wanted = kill
         self._replacements_left = workers + 2
@@ -73,11 +75,11 @@ class Collector:
 
     def _pump(self) -> bool:
         """Take what has come and see to the workers; False when the results have ended."""
-        ended = False
+        ended = quiet = False
         try:
             self._take(self._reader.recv_many(_CAPACITY, timeout=_SLICE_SECONDS))
         except Empty:
-            pass
+            quiet = True
         except EndOfStream:
             # A worker's writer is gone a moment before its process is, and only the process tells how it ended.
             self._await_exits()
@@ -86,6 +88,8 @@ class Collector:
             self._try_to_kill()
         self._notice_deaths()
         self._display.update(self.progress())
+        if not self._files.is_shutdown and (self._all_done() or (quiet and self._nothing_to_do())):
+            self._files.shutdown()
         if self._keeper is not None and self._may_end():
             self._release()
         return not (ended and self._keeper is None)
@@ -127,7 +131,12 @@ class Collector:
         return not (self._kill_wanted and living and not self._all_done())
 
     def _all_done(self) -> bool:
-        return self._feeder.finished and len(self._tally.done) == len(self._feeder.sent)
+        return self._feeder.finished and len(self._tally.done) == self._feeder.sent
+
+    def _nothing_to_do(self) -> bool:
+        """No name waits, or is with a worker: what is not done then was taken by somebody else."""
+        stat = self._files.stat()
+        return self._feeder.finished and stat.ready == 0 and stat.leased == 0
 
     def _release(self) -> None:
         if self._keeper is not None:
@@ -178,23 +187,11 @@ class Collector:
             )
             for worker, successor in self._deaths
         ]
-        messages = len(self._feeder.sent) + self._tally.messages
-        return Outcome(self._tally.words, self._lost(casualties), casualties, messages, start_seconds, seconds)
+        messages = self._feeder.sent + self._tally.messages
+        return Outcome(self._tally.words, self._lost(), casualties, messages, start_seconds, seconds)
 
-    def _lost(self, casualties: list[Casualty]) -> dict[str, str]:
-        announced = {casualty.file: casualty.worker for casualty in casualties if casualty.file is not None}
-        sent = set(self._feeder.sent)
-        lost = {}
-        for name in self._corpus.sizes:
-            if name in self._tally.done:
-                continue
-            if name in announced:
-                lost[name] = f"worker {announced[name]} died while it worked on it"
-            elif name in sent:
-                lost[name] = "taken, and whoever took it did not live to say so"
-            else:
-                lost[name] = "never sent, for want of workers"
-        return lost
+    def _lost(self) -> list[str]:
+        return [name for name in self._corpus.sizes if name not in self._tally.done]
 
     def progress(self) -> Progress:
         """Give what there is to show now."""
@@ -208,7 +205,7 @@ class Collector:
             files_all=len(self._corpus.sizes),
             nbytes=self._tally.done_bytes,
             nbytes_all=self._corpus.nbytes,
-            messages=len(self._feeder.sent) + self._tally.messages,
+            messages=self._feeder.sent + self._tally.messages,
             seconds=time.monotonic() - self._began,
             workers=lines,
         )

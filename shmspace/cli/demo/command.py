@@ -10,7 +10,7 @@ import click
 
 from shmspace.cli.demo.corpus import default_root, find_corpus
 from shmspace.cli.demo.display import Display, LineDisplay, LiveDisplay, SilentDisplay
-from shmspace.cli.demo.index import index_alone, index_through_channels
+from shmspace.cli.demo.index import index_alone, index_with_pool
 from shmspace.cli.demo.report import Report
 from shmspace.cli.options import directory_option, document_option
 from shmspace.cli.output import plural, print_document
@@ -28,13 +28,13 @@ _WORKERS_MOST = 64
 @click.option(
     "--workers", type=click.IntRange(1, _WORKERS_MOST), help="Worker processes.  [default: one per usable processor]"
 )
-@click.option("--kill", is_flag=True, help="Kill a worker in the middle of a file, and tell what that lost.")
+@click.option("--kill", is_flag=True, help="Kill a worker in the middle of a file; nothing is lost.")
 @directory_option
 @document_option
 def demo(path: Path | None, workers: int | None, kill: bool, directory: str | None, as_json: bool) -> None:
     """Index a tree of text with a pool of worker processes, and compare with a plain count.
 
-    File names go out on one channel, each to one worker; the counts come back on another. Exit code 1 if the result
+    File names wait in a queue, of which workers have leases; the counts come back on a channel. Exit code 1 if the result
     differs from what a single process counts in the same files.
     """
     corpus = find_corpus(path or default_root())
@@ -45,7 +45,7 @@ def demo(path: Path | None, workers: int | None, kill: bool, directory: str | No
             f"counting the words of {plural(len(corpus.sizes), 'file')}, {corpus.nbytes / 1e6:.1f} MB of text below "
             f"{corpus.root} ({plural(corpus.skipped, 'other file')} left out), with {plural(workers, 'worker')}"
         )
-        outcome = index_through_channels(corpus, workers=workers, kill=kill, directory=directory, display=display)
+        outcome = index_with_pool(corpus, workers=workers, kill=kill, directory=directory, display=display)
     finally:
         display.close()
     plain, plain_seconds = index_alone(corpus)

@@ -1,4 +1,4 @@
-"""The two ways to count the words of a corpus: through channels, and in this process alone."""
+"""The two ways to count the words of a corpus: by a pool of workers, and in this process alone."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SIZE = "64M"  # what a container has in /dev/shm if nobody asked for more
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
 
 
-def index_through_channels(
+def index_with_pool(
     corpus: Corpus, *, workers: int, kill: bool, directory: str | None, display: Display
 ) -> Outcome:
     """Count with a pool of worker processes in a space of its own.

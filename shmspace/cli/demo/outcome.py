@@ -1,4 +1,4 @@
-"""What an index through channels came to."""
+"""What an index by a pool of workers came to."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Outcome:
     """The counts, and how they came about."""
 
     words: Counter[str]
-    lost: dict[str, str]
-    """Why each file is not in the counts, by its name."""
+    lost: list[str]
+    """The files that are not in the counts: nobody was left to count them, or somebody else took their names."""
     casualties: list[Casualty]
     messages: int
-    """Messages through both channels."""
+    """Names through the queue and messages through the channel."""
     start_seconds: float
     """Until all workers were ready."""
     seconds: float

@@ -48,8 +48,8 @@ class Report:
         asked = len(self.outcome.casualties) - len(self.outcome.unasked)
         if self.kill and not asked:
             found.append("no worker could be caught at work, so none was killed: there is too little text")
-        if not self.outcome.unasked and len(self.outcome.lost) > asked:
-            found.append(f"{plural(len(self.outcome.lost), 'file')} lost, more than were in flight")
+        if self.outcome.lost:
+            found.append(f"{plural(len(self.outcome.lost), 'file')} lost: no worker was left to count them, or somebody else took them")
         return found
 
     def document(self) -> dict[str, Any]:
@@ -82,7 +82,7 @@ class Report:
         outcome, nbytes = self.outcome, self.corpus.nbytes
         seconds, plain_seconds = max(outcome.seconds, 1e-9), max(self.plain_seconds, 1e-9)
         lines = [
-            f"channels  {seconds:.2f} s with {plural(self.workers, 'worker')}: {nbytes / 1e6 / seconds:.1f} MB/s, "
+            f"pool      {seconds:.2f} s with {plural(self.workers, 'worker')}: {nbytes / 1e6 / seconds:.1f} MB/s, "
             f"{outcome.messages / seconds:,.0f} messages/s (starting them took {outcome.start_seconds:.2f} s)",
             f"plain     {plain_seconds:.2f} s in one process: {nbytes / 1e6 / plain_seconds:.1f} MB/s",
             f"speed-up  {self.speed_up:.2f}",
@@ -101,9 +101,8 @@ class Report:
     def _losses(self) -> list[str]:
         lost = self.outcome.lost
         if not lost:
-            return ["lost      nothing"] if self.outcome.casualties else []
-        lines = [f"lost      {name}: {why}" for name, why in lost.items()]
-        return [*lines, "          (a queue with leases would have lost nothing)"]
+            return ["lost      nothing: its file was counted by another worker"] if self.outcome.casualties else []
+        return [f"lost      {name}" for name in lost]
 
 
 def _death(casualty: Casualty) -> str:

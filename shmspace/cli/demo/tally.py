@@ -44,15 +44,17 @@ class Tally:
             worker.state = "waiting"
         elif event == "start":
             worker.state, worker.current = "working", message["file"]
+            worker.partial.clear()
         else:
             worker.partial.update(message["counts"])
             if event == "done":
                 self._finish(worker, message["file"])
 
     def _finish(self, worker: WorkerTally, name: str) -> None:
-        self.words.update(worker.partial)
-        self.done.add(name)
-        self.done_bytes += self._sizes[name]
+        if name not in self.done:  # else its first worker had said so, and died before it could acknowledge the file
+            self.words.update(worker.partial)
+            self.done.add(name)
+            self.done_bytes += self._sizes[name]
         worker.partial.clear()
         worker.state, worker.current = "waiting", None
         worker.done += 1

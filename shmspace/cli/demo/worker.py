@@ -1,8 +1,8 @@
 """A worker process of the demo.
 
-It announces each file before it works on it, so that whoever collects knows what was lost when it is killed. The counts
-of a file take effect only with the message that says it is done. When the collector is gone, the worker leaves as well,
-and removes the space, for nobody else is left to do that.
+It has a lease on the name of the file that it counts, and acknowledges it when all counts are sent: the file of a worker
+that is killed goes to another one. The counts of a file take effect only with the message that says it is done. When the
+collector is gone, the worker leaves as well, and removes the space, for nobody else is left to do that.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import shmspace
 from shmspace.cli.demo.tokens import count_words, split_counts
 from shmspace.cli.output import one_line
-from shmspace.errors import Closed, Full, NotFound, ShmspaceError
+from shmspace.errors import Closed, Empty, Full, NotFound, ShmspaceError
 
 FILES, RESULTS = "files", "results"
 PART_BYTES = 64 << 10
@@ -28,7 +28,7 @@ class _Orphaned(Exception):
 
 
 def work(number: int, space: str, directory: str | None, root: str) -> None:
-    """Count the files whose names come from one channel and send the counts to the other, until there are no more.
+    """Count the files whose names come from the queue and send the counts to the channel, until the queue is shut down.
 
     `number` tells the workers apart in messages; `root` is the directory that file names start from.
     """
@@ -47,15 +47,27 @@ def work(number: int, space: str, directory: str | None, root: str) -> None:
 
 
 def _count_all(space: shmspace.Space, number: int, root: Path) -> None:
-    names, counts = space.channel(FILES), space.channel(RESULTS)
-    with names.reader() as files, counts.writer() as results:
+    names, counts = space.queue(FILES), space.channel(RESULTS)
+    with counts.writer() as results:
         _send(results, {"worker": number, "event": "ready"})
-        for name in files:
-            _send(results, {"worker": number, "event": "start", "file": name})
-            *parts, last = split_counts(count_words(root / name), PART_BYTES)
-            for part in parts:
-                _send(results, {"worker": number, "event": "part", "file": name, "counts": part})
-            _send(results, {"worker": number, "event": "done", "file": name, "counts": last})
+        while True:
+            with _next_lease(names) as lease:
+                name = lease.value
+                _send(results, {"worker": number, "event": "start", "file": name})
+                *parts, last = split_counts(count_words(root / name), PART_BYTES)
+                for part in parts:
+                    _send(results, {"worker": number, "event": "part", "file": name, "counts": part})
+                _send(results, {"worker": number, "event": "done", "file": name, "counts": last})
+
+
+def _next_lease(names: shmspace.Queue) -> shmspace.Lease:
+    while True:
+        try:
+            lease: shmspace.Lease = names.lease(timeout=_PATIENCE_SECONDS)
+            return lease
+        except Empty:
+            if not _collector_lives():
+                raise _Orphaned from None
 
 
 def _send(results: shmspace.Writer, message: dict[str, Any]) -> None:
