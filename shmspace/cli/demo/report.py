@@ -49,7 +49,8 @@ class Report:
         if self.kill and not asked:
             found.append("no worker could be caught at work, so none was killed: there is too little text")
         if self.outcome.lost:
-            found.append(f"{plural(len(self.outcome.lost), 'file')} lost: no worker was left to count them, or somebody else took them")
+            lost = plural(len(self.outcome.lost), "file")
+            found.append(f"{lost} lost: no worker was left to count them, or somebody else took them")
         return found
 
     def document(self) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """A worker process of the demo.
 
-It has a lease on the name of the file that it counts, and acknowledges it when all counts are sent: the file of a worker
-that is killed goes to another one. The counts of a file take effect only with the message that says it is done. When the
-collector is gone, the worker leaves as well, and removes the space, for nobody else is left to do that.
+It has a lease on the name of the file that it counts, and acknowledges it when all counts are sent: the file of a
+worker that is killed goes to another one. The counts of a file take effect only with the message that says it is done.
+When the collector is gone, the worker leaves as well, and removes the space, for nobody else is left to do that.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class _Orphaned(Exception):
 
 
 def work(number: int, space: str, directory: str | None, root: str) -> None:
-    """Count the files whose names come from the queue and send the counts to the channel, until the queue is shut down.
+    """Count the files whose names come from the queue, send the counts to the channel, until the queue is shut down.
 
     `number` tells the workers apart in messages; `root` is the directory that file names start from.
     """
