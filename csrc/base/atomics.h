@@ -66,4 +66,11 @@ static inline void shm_copy_racing(void *to, const void *from, u64 length) {
   if (length) __builtin_memcpy(to, from, length);
 }
 #endif
+
+/* Read a word whose memory may have become something else: a hint, whatever it says. A volatile read is relaxed here. */
+#ifdef SHM_TSAN
+SHM_NO_TSAN __attribute__((unused)) static u64 shm_load_stale(const u64 *word) { return *(const volatile u64 *)word; }
+#else
+static inline u64 shm_load_stale(const u64 *word) { return shm_load_relaxed(word); }
+#endif
 #endif

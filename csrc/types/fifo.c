@@ -254,7 +254,7 @@ struct shm__glance shm__fifo_glance(struct shm__fifo *fifo) {
 int shm__glance_again(void *context) {
   const struct shm__glance *glance = context;
   /* relaxed: whoever finds a change takes the lock and looks again */
-  return glance->word && shm_load_relaxed(glance->word) != glance->seen ? SHM_OK : SHM_EMPTY;
+  return glance->word && shm_load_stale(glance->word) != glance->seen ? SHM_OK : SHM_EMPTY;
 }
 
 int shm__fifo_read_held(struct shm__fifo *fifo, const struct shm__place *place, struct shm__value *value) {

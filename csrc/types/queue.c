@@ -50,16 +50,14 @@ static void free_told(struct shm__queue *queue, u32 n, struct shm__waiter *waite
   shm__waiter_free(queue->space, waiter);
 }
 
-static void leave(struct shm__queue *queue, u32 n, struct shm__waiter *wait) {
-  struct shm__waiter *waiter = wait;
-  if (shm_load_acquire(&waiter->shared->state) == SHM_WAIT_GONE) { /* still in line */
-    if (shm__lane_lock_to_end(shm__lane_lock_take, queue, n) != SHM_OK) {
-      waiter->ref.offset = 0; /* whoever finds it there frees it */
-      return;
-    }
-    shm__waiters_remove(&queue->lane[n].fifo, waiter);
-    shm__unlock(&queue->lane[n].shared->take_lock);
+/* Out of the line, and free. It is GONE: whoever finds it there may take it out and free it before we do. */
+static void leave(struct shm__queue *queue, u32 n, struct shm__waiter *waiter) {
+  if (shm__lane_lock_to_end(shm__lane_lock_take, queue, n) != SHM_OK) {
+    waiter->ref.offset = 0;
+    return;
   }
+  shm__waiters_remove(&queue->lane[n].fifo, waiter);
+  shm__unlock(&queue->lane[n].shared->take_lock);
   shm__waiter_free(queue->space, waiter);
 }
 

@@ -122,15 +122,14 @@ static void free_told(struct shm__tuples *tuples, const struct shm__key *key, st
   shm__waiter_free(tuples->space, waiter);
 }
 
-/* Out of the line, and free. A block that only we looked at goes with it. */
-static void drop_waiter(struct shm__tuples *tuples, const struct shm__key *key, struct shm__waiter *wait) {
-  struct shm__waiter *waiter = wait;
-  u32 state = shm_load_acquire(&waiter->shared->state);
-  if (state == SHM_WAIT_GONE || (state == SHM_WAIT_SHOWN && waiter->shared->block)) { /* still in line */
+/* Out of the line, and free. A block that only we looked at goes with it. state: from before we gave up; if it was WAITING,
+ * whoever finds the waiter in line may take it out and free it before we do. */
+static void drop_waiter(struct shm__tuples *tuples, const struct shm__key *key, u32 state, struct shm__waiter *waiter) {
+  if (state == SHM_WAIT_WAITING || (state == SHM_WAIT_SHOWN && waiter->shared->block)) { /* still in line */
     struct shm__wakes wakes = {.count = 0};
     struct spot spot;
     if (find_to_end(tuples, key, &spot) != SHM_OK) {
-      if (state == SHM_WAIT_GONE) waiter->ref.offset = 0; /* whoever finds it there frees it */
+      if (state == SHM_WAIT_WAITING) waiter->ref.offset = 0;
       return;
     }
     if (spot.entry) shm__block_free(tuples->space, shm__waiters_remove(&spot.fifo, waiter));
@@ -182,7 +181,7 @@ static int put_some(struct shm__tuples *tuples, const struct shm__key *key, cons
     if (status == SHM__GROW) *cells = shm__fifo_next_cells(&spot.fifo);
     shm__unlock(&spot.shard.shared->put_lock); /* SYNC fifo.waiters */
     /* The entry may be gone, its memory something else: then nobody waits there for what we have put. */
-    waited = *done > before && shm_load_relaxed(&spot.fifo.line->first) != 0;
+    waited = *done > before && shm_load_stale(&spot.fifo.line->first) != 0;
   } else {
     shm__unlock(&spot.shard.shared->put_lock);
   }
@@ -257,7 +256,7 @@ static int take_some(struct shm__tuples *tuples, const struct shm__key *key, u32
     if (status == SHM_EMPTY && waiter) shm__waiters_add(&spot.fifo, waiter);
     leave_spot(tuples, &spot, &wakes, &garbage);
     /* SYNC fifo.waiters: put in between? The entry stays while we stand in its line. */
-    if (status == SHM_EMPTY && waiter && shm__fifo_length(&spot.fifo) > 0) serve_line(tuples, key);
+    if (status == SHM_EMPTY && waiter && shm_load_stale(&spot.fifo.in->tail) != shm_load_stale(&spot.fifo.out->taken)) serve_line(tuples, key);
   } while (status == SHM_BUSY);
   return status;
 }
@@ -404,7 +403,7 @@ int shm__tuples_leave_line(struct shm__tuples *tuples, const struct shm__key *ke
   if (!wait->ref.offset) return SHM_EMPTY;
   u32 kind = wait->shared->kind, state = shm__waiter_give_up(wait);
   if (kind == SHM_WAITER_TAKE && state == SHM_WAIT_GRANTED) return collect_grant(tuples, key, flags, wait, value, place);
-  drop_waiter(tuples, key, wait);
+  drop_waiter(tuples, key, state, wait);
   if (kind == SHM_WAITER_PUT && state == SHM_WAIT_GRANTED) { /* the room was for somebody else, then */
     struct shm__wakes wakes = {.count = 0};
     struct spot spot;
