@@ -16,8 +16,9 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from . import options
 from ._native import ffi, lib
-from .errors import Closed, Full, Timeout
+from .errors import Closed, Empty, Full, Timeout
 from .shelf import deadline_of
 from .tuples import key_bytes
 
@@ -62,10 +63,11 @@ class _Call:
         """Look whether somebody has died who holds what we wait for."""
         (lib.shm_queue_probe if self.kind == "queue" else lib.shm_tuples_probe)(self.pointer, *self.where)
 
-    def leave(self) -> int:
-        """Leave the line; SHM_OK: something was given at the last moment."""
+    def leave(self, *, keep: bool = True) -> int:
+        """Leave the line; SHM_OK: something was given at the last moment, and is only looked at unless we `keep` it."""
         leave = lib.shm_queue_leave if self.kind == "queue" else lib.shm_tuples_leave
-        return int(leave(self.pointer, *self.where, self.flags, self.wait, self.taken))
+        flags = _HOLD if self.flags == _LEASE and not keep else self.flags  # else it would count as a delivery
+        return int(leave(self.pointer, *self.where, flags, self.wait, self.taken))
 
     def give_back(self) -> None:
         """What was given was not taken after all."""
@@ -113,6 +115,26 @@ class _PutCall(_Call):
 
     def probe(self) -> None:
         pass
+
+
+class _JoinCall(_Call):
+    """Waits for the end of all tasks; stands in no line, but has the bell rung for it."""
+
+    def attempt(self, bell: int) -> int:
+        if self._arm():
+            return int(self.none)
+        return int(lib.SHM_OK if self.shelf._is_there() else lib.SHM_CLOSED)
+
+    def is_over(self) -> bool:
+        return not self._arm()
+
+    def leave(self, *, keep: bool = True) -> int:
+        return int(lib.SHM_EMPTY)
+
+    def _arm(self) -> bool:
+        """Have the bell rung, and say whether there still is something to wait for."""
+        lib.shm_queue_arm_join(self.pointer, *self.where)
+        return bool(self.shelf._is_there() and lib.shm_queue_unfinished(self.pointer, *self.where))
 
 
 class _Line:
@@ -194,8 +216,9 @@ async def _persist(call: _Call, timeout: float | None) -> None:
             else:
                 await _line_for(shelf._space._attachment).stand(call, limit)
     except BaseException as refusal:
-        if call.leave() == lib.SHM_OK:
-            if isinstance(refusal, Exception) and not isinstance(refusal, Closed):
+        keep = isinstance(refusal, Exception) and not isinstance(refusal, Closed)
+        if call.leave(keep=keep) == lib.SHM_OK:
+            if keep:
                 return  # given at the last moment
             call.give_back()
         raise
@@ -213,6 +236,8 @@ class _ValuesAio:
     async def _take_many(
         self, what: str, key: bytes | None, count: int, timeout: float | None, more: Callable[[int], list[Any]]
     ) -> list[Any]:
+        if isinstance(count, bool) or not isinstance(count, int):
+            raise TypeError(f"max_count must be an int, not {count!r}")
         if count < 1:
             raise ValueError(f"max_count={count} is below 1")
         values = [await self._take(what, key, _HOLD, timeout)]
@@ -273,14 +298,10 @@ class QueueAio(_ValuesAio):
 
     async def join(self, timeout: float | None = None) -> None:
         """As `Queue.join`, without blocking the loop."""
-        limit, nap = deadline_of(timeout), 0.0005
-        while self._shelf.unfinished_tasks:
-            left = limit - time.monotonic()
-            if left <= 0:
-                self._shelf.join(0)
-                return
-            await asyncio.sleep(min(nap, left))
-            nap = min(2 * nap, 0.05)
+        try:
+            await _persist(_JoinCall(self._shelf, "join", None, 0), timeout)
+        except Empty:
+            raise self._shelf._not_done(options.timeout_ns(timeout)) from None
 
 
 class TuplesAio(_ValuesAio):

@@ -179,14 +179,16 @@ class Queue(Shelf):
             lambda limit: lib.shm_queue_join(pointer, self._lane, limit), timeout_ns, lib.SHM_EMPTY
         )
         if status == lib.SHM_EMPTY:
-            left = self.unfinished_tasks
-            raise _native.error(
-                lib.SHM_TIMEOUT,
-                f"join on {self}: {left} values were not done with {_within(timeout_ns)}",
-                holders=self._peers(writers=True),
-            )
+            raise self._not_done(timeout_ns)
         if status != lib.SHM_OK:
             raise self._exception(status, "join", timeout_ns)
+
+    def _not_done(self, timeout_ns: int) -> Exception:
+        return _native.error(
+            lib.SHM_TIMEOUT,
+            f"join on {self}: {self.unfinished_tasks} values were not done with {_within(timeout_ns)}",
+            holders=self._peers(writers=True),
+        )
 
     def shutdown(self, immediate: bool = False) -> None:
         """No more input, for everybody: puts raise `Closed`, and gets do when nothing waits.

@@ -110,6 +110,7 @@ int hot_persist(Call *call, step *step, int none, int64_t timeout_ns) {
   int status = step(call, 0);
   if (status == none || status == SHM_BUSY) status = persist(call, step, none, timeout_ns);
   if (status == SHM_OK || !call->wait.block) return status;
+  if (status == RAISED && call->flags == SHM_TAKE_LEASE) call->flags = SHM_TAKE_HOLD; /* or it would count as a delivery */
   int late = leave(call);
   if (late != SHM_OK || step != hot_step_take) return status;
   if (status != RAISED) return SHM_OK; /* given at the last moment */
