@@ -13,6 +13,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from .channel import Channel, ChannelStat, Reader, Writer
 from .codec import register_codec
 from .errors import *  # noqa: F403
@@ -22,12 +24,17 @@ from .queue import Lease, LeaseInfo, Queue, QueueStat
 from .space import Broadcast, Member, Problem, Space, SpaceStat, destroy, list_spaces, open
 from .tuples import Tuples, TuplesStat
 
+if TYPE_CHECKING:
+    from . import mp
+    from .executor import Executor
+
 __version__ = "0.1.0"
 
 __all__ = [
     "Broadcast",
     "Channel",
     "ChannelStat",
+    "Executor",
     "HeldLock",
     "Lease",
     "LeaseInfo",
@@ -44,7 +51,19 @@ __all__ = [
     "Writer",
     "destroy",
     "list_spaces",
+    "mp",
     "open",
     "register_codec",
     *_error_names,
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # What needs multiprocessing is imported when it is asked for.
+    import importlib
+
+    if name == "mp":
+        return importlib.import_module(".mp", __name__)
+    if name == "Executor":
+        return importlib.import_module(".executor", __name__).Executor
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -17,17 +17,15 @@ Pickles are allowed here, since only processes of the same user that were handed
 
 from __future__ import annotations
 
-import copyreg
 import io
 import pickle
-from collections import ChainMap
-from multiprocessing.reduction import ForkingPickler
 from typing import Any, TypeVar
 
 from . import queue
 from ._native import ffi
 from .codec import PICKLE, RAW, BytesLike, Codec
 from .errors import Closed, CodecError
+from .freight import ForkPickler
 from .private import PrivateSpace, make_private
 
 __all__ = ["JoinableQueue", "Queue", "QueueClosed", "SimpleQueue"]
@@ -36,14 +34,7 @@ _Self = TypeVar("_Self", bound="Queue")
 
 _NAME = b"queue"
 _PLAIN = frozenset({int, str, bytes, float, bool, type(None)})
-_reducers: Any = ForkingPickler
 _dumps, _loads = pickle.dumps, pickle.loads
-
-
-class _Pickler(pickle.Pickler):
-    """As multiprocessing's `ForkingPickler`, made in a third of the time."""
-
-    dispatch_table = ChainMap(_reducers._extra_reducers, copyreg.dispatch_table)
 
 
 class _ForkingCodec(Codec):
@@ -65,7 +56,7 @@ class _ForkingCodec(Codec):
 
     def _encode(self, value: object) -> tuple[int, BytesLike]:
         room = io.BytesIO()
-        _Pickler(room, 5).dump(value)
+        ForkPickler(room, 5).dump(value)
         return PICKLE, room.getbuffer()
 
     def decode(self, number: int, data: bytes) -> Any:
@@ -82,7 +73,7 @@ _FORKING = _ForkingCodec("pickle", PICKLE)
 
 
 class QueueClosed(Closed, ValueError):
-    """The queue was closed in this process: a `ValueError`, as with `multiprocessing`, and a `Closed`, as with all else."""
+    """The queue was closed in this process. A `ValueError`, as in `multiprocessing`, and a `Closed`, as in all else."""
 
 
 class Queue(queue.Queue):

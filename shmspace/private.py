@@ -3,8 +3,8 @@
 The memory has no entry in any directory; the kernel keeps it as long as a process has it open or mapped. So nothing has
 to find out who is last, and a process that is killed leaves nothing to clear away.
 
-A space travels as a descriptor: by fork, to a child that is being spawned together with its standard streams, and to any
-other process of the same user through /proc, as long as the sender has it open.
+A space travels as a descriptor: by fork, to a child that is being spawned together with its standard streams, and to
+any other process of the same user through /proc, as long as the sender has it open.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def default_size() -> int:
 
 
 def make_private(members: int = _MEMBERS) -> PrivateSpace:
-    """Make a space without a name, for up to so many processes. Raises `SpaceFull`, `OSError`-like errors of the kernel.
+    """Make a space without a name, for up to so many processes. Raises `SpaceFull`.
 
     >>> with make_private() as space:
     ...     jobs = space.queue("jobs")
