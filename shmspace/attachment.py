@@ -138,6 +138,12 @@ class Attachment:
                 return [rows[i] for i in range(count)]
             room = count + 16
 
+    def leases(self) -> list[Any]:
+        """Give the raw rows of all leases on values of queues."""
+        room = 1000
+        rows = ffi.new("shm_lease_facts[]", room)
+        return [rows[i] for i in range(int(lib.shm_space_leases(self.pointer, rows, room)))]
+
     def holders(self, tokens: Iterable[int], since: int | None = None) -> list[Holder]:
         """Give the members with these tokens, as `Timeout.holders` shows them."""
         wanted = {token for token in tokens if token}

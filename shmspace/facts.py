@@ -36,7 +36,7 @@ class Member(NamedTuple):
     since: int
     """When it attached, nanoseconds since the epoch, UTC."""
     holds: list[str]
-    """Locks that it holds, such as ``lock 'build'``."""
+    """What it holds, such as ``lock 'build'`` and ``a lease on queue 'jobs' since 2.5 s``."""
     waits: list[str]
     """What its threads sleep on, such as ``a message in channel 'jobs'``."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import time
 import weakref
 from collections.abc import Iterator
 from types import TracebackType
@@ -35,7 +36,7 @@ _KINDS = {"channel": 1, "log": 2, "sharded_log": 3, "tuples": 4, "queue": 5, "st
 _KIND_NAMES = {number: name for name, number in _KINDS.items()} | {7: "lock"}
 _LOCK_KIND = 7
 _ACKS = ("shm", "os", "disk")
-_WAITS = {1: "a message in", 2: "room in", 3: ""}
+_WAITS = {1: "a value in", 2: "room in", 3: ""}
 
 _DEFAULT_SIZE = DefaultStr("1G")
 _DEFAULT_MODE = DefaultInt(0o600)
@@ -156,6 +157,9 @@ class Space:
         for row in entries:
             if row.kind == _LOCK_KIND and row.holder:
                 holds.setdefault(int(row.holder), []).append(names[int(row.id)])
+        for lease in self._attachment.leases():
+            held = f"a lease on {names.get(int(lease.structure), 'a queue')} {_age(int(lease.since_ns))}"
+            holds.setdefault(int(lease.token), []).append(held)
         return [
             Member(
                 pid=int(row.pid),
@@ -164,7 +168,7 @@ class Space:
                 since=int(row.since_ns),
                 holds=sorted(holds.get(int(row.token), [])),
                 waits=[
-                    f"{_WAITS.get(row.wait_what[i], '')} {names.get(int(row.wait_structure[i]), 'a structure')}".strip()
+                    _wait(int(row.wait_what[i]), names.get(int(row.wait_structure[i]), "a structure"))
                     for i in range(len(row.wait_structure))
                     if row.wait_structure[i]
                 ],
@@ -438,6 +442,15 @@ def destroy(name: str, directory: str | os.PathLike[str] | None = None, missing_
     if status == lib.SHM_NOT_FOUND and missing_ok:
         return
     _native.check(status)
+
+
+def _wait(what: int, structure: str) -> str:
+    noun = "a message in" if what == 1 and structure.startswith("channel ") else _WAITS.get(what, "")
+    return f"{noun} {structure}".strip()
+
+
+def _age(since_ns: int) -> str:
+    return f"since {max(0.0, (time.time_ns() - since_ns) / 1e9):.1f} s"
 
 
 def _kind_number(kind: str) -> int:

@@ -108,6 +108,27 @@ uint64_t shm_queue_leases(shm_queue *queue, uint32_t lane, shm_lease_facts *fact
   return count;
 }
 
+struct lease_gathering {
+  shm_lease_facts *facts;
+  u64 count, room;
+};
+
+static int gather_leases(const struct shm__space *space, const struct shm_entry *entry, void *context) {
+  struct lease_gathering *gathering = context;
+  struct shm__queue queue;
+  if (entry->kind != SHM_KIND_QUEUE || shm__queue_bind((struct shm__space *)space, entry->main, &queue) != SHM_OK) return 0;
+  for (u32 n = 0; n < SHM__LANES; n++) {
+    gathering->count += shm__queue_leases(&queue, n, gathering->facts + gathering->count, gathering->room - gathering->count);
+  }
+  return gathering->count == gathering->room;
+}
+
+uint64_t shm_space_leases(shm_space *space, shm_lease_facts *facts, uint64_t room) {
+  struct lease_gathering gathering = {.facts = facts, .room = room};
+  shm__directory_walk(space, gather_leases, &gathering);
+  return gathering.count;
+}
+
 /* ---- values in -------------------------------------------------------------------------------------------------------- */
 int shm_queue_put_many(shm_queue *queue, uint32_t lane, const shm_piece *pieces, uint64_t count, uint32_t flags, shm_wait *wait,
                        uint64_t deadline_ns, uint64_t *done) {

@@ -120,7 +120,7 @@ typedef struct {
 
 typedef struct {
   uint64_t since_ns;
-  uint32_t token, deliveries;
+  uint32_t token, deliveries, structure, pad;
 } shm_lease_facts;
 
 enum { SHM_TAKE_LEASE = 1, SHM_WAIT_BELL = 2, SHM_TAKE_READ = 4, SHM_TAKE_HOLD = 8 };
@@ -222,6 +222,7 @@ int shm_queue_stat(shm_queue *queue, uint32_t lane, shm_queue_facts *facts);
 uint64_t shm_queue_length(shm_queue *queue, uint32_t lane);
 uint64_t shm_queue_unfinished(shm_queue *queue, uint32_t lane);
 uint64_t shm_queue_leases(shm_queue *queue, uint32_t lane, shm_lease_facts *facts, uint64_t room);
+uint64_t shm_space_leases(shm_space *space, shm_lease_facts *facts, uint64_t room); /* of all its queues */
 int shm_queue_put(shm_queue *queue, uint32_t lane, const void *data, uint64_t length_bytes, uint32_t codec, uint32_t flags,
                   shm_wait *wait, uint64_t deadline_ns);
 int shm_queue_put_many(shm_queue *queue, uint32_t lane, const shm_piece *pieces, uint64_t count, uint32_t flags, shm_wait *wait,

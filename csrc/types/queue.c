@@ -388,17 +388,16 @@ struct lease_list {
 static void list_lease(struct shm__fifo *fifo, u64 segment, struct shm_cell *cell, u64 index, void *context) {
   struct lease_list *list = context;
   u64 word = shm_load_acquire(&cell->word);
-  (void)fifo, (void)segment, (void)index;
+  (void)segment, (void)index;
   if (shm__cell_state(word) != SHM_VALUE_HELD || !shm_load_relaxed(&cell->leased) || list->count == list->room) return;
   list->facts[list->count++] =
-      (shm_lease_facts){shm_load_relaxed(&cell->since_ns), shm__cell_token(word), shm_load_relaxed(&cell->deliveries)};
+      (shm_lease_facts){.since_ns = shm_load_relaxed(&cell->since_ns), .token = shm__cell_token(word),
+                        .deliveries = shm_load_relaxed(&cell->deliveries), .structure = fifo->id};
 }
 
 u64 shm__queue_leases(struct shm__queue *queue, u32 n, shm_lease_facts *facts, u64 room) {
   struct lease_list list = {.facts = facts, .room = room};
-  if (shm__lane_lock_take(queue, n, shm__monotonic_ns() + PATIENCE_NS) != SHM_OK) return 0;
-  shm__fifo_walk(&queue->lane[n].fifo, queue->lane[n].fifo.out->top, list_lease, &list);
-  shm__unlock(&queue->lane[n].shared->take_lock);
+  shm__fifo_walk(&queue->lane[n].fifo, shm_load_acquire(&queue->lane[n].fifo.out->top), list_lease, &list);
   return list.count;
 }
 

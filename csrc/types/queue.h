@@ -69,7 +69,7 @@ int shm__queue_join(struct shm__queue *queue, u32 lane, u64 deadline_ns);
 
 int shm__queue_shutdown(struct shm__queue *queue, int immediate, u64 deadline_ns);
 void shm__queue_stat(struct shm__queue *queue, u32 lane, struct shm__queue_facts *facts);
-/* Who has leases, since when; how many were found. */
+/* Who has leases, since when; how many were found. Without a lock, for people. */
 u64 shm__queue_leases(struct shm__queue *queue, u32 lane, shm_lease_facts *facts, u64 room);
 void shm__queue_wake(struct shm__queue *queue);
 

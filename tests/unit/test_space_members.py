@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -251,3 +252,32 @@ def test_two_members_can_wait_for_each_others_messages(space: shmspace.Space) ->
             far.begin("back.send", turn)
             assert back.recv() == turn
             far.result()
+
+
+def test_holds_names_the_leases_that_a_member_has(space: shmspace.Space) -> None:
+    queue = space.queue("jobs")
+    queue.put("a")
+    with queue.lease():
+        (me,) = space.members()
+        assert [held for held in me.holds if held.startswith("a lease on queue 'jobs' since ")]
+    (me,) = space.members()
+    assert me.holds == []
+
+
+@pytest.mark.parametrize(
+    ("work", "text"),
+    [
+        (lambda space: space.queue("jobs").get(), "a value in queue 'jobs'"),
+        (lambda space: space.tuples("bag").take("k"), "a value in tuples 'bag'"),
+        (lambda space: space.tuples("bag").read("k"), "a value in tuples 'bag'"),
+    ],
+)
+def test_waits_names_what_a_member_wants_a_value_of(
+    space: shmspace.Space, work: Callable[[shmspace.Space], object], text: str
+) -> None:
+    call = blocked(work, space)
+    (me,) = space.members()
+    assert text in me.waits
+    space.queue("jobs").put(1)
+    space.tuples("bag").out("k", 1)
+    call.result()
