@@ -76,7 +76,7 @@ _WRAPS = ("-Wl,--wrap=shm__map", "-Wl,--wrap=shm__unmap", "-Wl,--wrap=shm__byte_
 ENVIRONMENT = {
     "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:exitcode=99",
     "UBSAN_OPTIONS": "print_stacktrace=1:exitcode=99",
-    "TSAN_OPTIONS": f"exitcode=99:second_deadlock_stack=1:suppressions={SUPPORT / 'tsan.supp'}",
+    "TSAN_OPTIONS": f"exitcode=99:history_size=7:second_deadlock_stack=1:suppressions={SUPPORT / 'tsan.supp'}",
 }
 
 
