@@ -11,22 +11,23 @@ from benchmarks.competitors.mp_simple_queue import MultiprocessingSimpleQueue
 from benchmarks.competitors.posix_mq import PosixMessageQueue
 from benchmarks.competitors.redis_list import RedisList
 from benchmarks.competitors.shmspace_channel import ShmspaceChannel
-from benchmarks.competitors.shmspace_values import ShmspaceLease, ShmspaceQueue, ShmspaceTuples
+from benchmarks.competitors.shmspace_values import ShmspaceQueue, ShmspaceTuples
 from benchmarks.competitors.zeromq import Pyzmq
 from benchmarks.patterns.big import BigMessages
 from benchmarks.patterns.core import CoreRing
+from benchmarks.patterns.executor import Executors
 from benchmarks.patterns.fan_in import FanIn
 from benchmarks.patterns.fan_out import FanOut
 from benchmarks.patterns.idle import IdleReaders
 from benchmarks.patterns.kill import KilledHolder
 from benchmarks.patterns.many import Many
+from benchmarks.patterns.objects import Objects
 from benchmarks.patterns.one_way import OneWay
 from benchmarks.patterns.pattern import Pattern
+from benchmarks.patterns.queue_lease import QueueLease
 from benchmarks.patterns.round_trip import RoundTrip
 from benchmarks.patterns.tuple_jobs import TupleJobs
 from benchmarks.patterns.wake_up import WakeUp
-
-OURS = ShmspaceChannel.name
 
 PATTERNS: tuple[Pattern, ...] = (
     OneWay(),
@@ -36,6 +37,9 @@ PATTERNS: tuple[Pattern, ...] = (
     FanIn(),
     FanOut(),
     TupleJobs(),
+    QueueLease(),
+    Objects(),
+    Executors(),
     BigMessages(),
     IdleReaders(),
     KilledHolder(),
@@ -45,7 +49,6 @@ PATTERNS: tuple[Pattern, ...] = (
 COMPETITORS: tuple[Competitor, ...] = (
     ShmspaceChannel(),
     ShmspaceQueue(),
-    ShmspaceLease(),
     ShmspaceTuples(),
     Pyzmq(),
     MultiprocessingPipe(),

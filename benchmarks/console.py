@@ -6,12 +6,12 @@ import importlib.util
 import sys
 from collections.abc import Sequence
 
-from benchmarks.catalogue import OURS
 from benchmarks.figure_text import text_of
 from benchmarks.outcome import NotApplicable
 from benchmarks.report import Report, Row, Table
 
 _PLAIN_WIDTH = 150  # where no terminal says how wide it is
+_MARK = "<<<"
 _COUNTS = ("asleep", "readers")
 _STYLES = {"met": "green", "MISSED": "bold red", "not measured": "yellow"}
 
@@ -66,7 +66,7 @@ def _cells(table: Table, row: Row) -> list[str]:
         blanks = [""] * (len(table.shown) - 1)
         return [row.name, row.status, *blanks, "", "", row.detail]
     values = [_figure(table, name, row.figures.get(name)) for name in table.shown]
-    return [row.name, *values, _spread(table, row), _compared(row), row.note]
+    return [row.name, *values, _spread(table, row), _compared(table, row), row.note]
 
 
 def _figure(table: Table, name: str, value: float | None) -> str:
@@ -82,9 +82,9 @@ def _spread(table: Table, row: Row) -> str:
     return f"{text_of(min(values), table.unit)} .. {text_of(max(values), table.unit)}"
 
 
-def _compared(row: Row) -> str:
-    if row.name == OURS:
-        return "<<<"
+def _compared(table: Table, row: Row) -> str:
+    if row.name == table.ours:
+        return _MARK
     if row.advantage is None:
         return ""
     if row.advantage >= 1:
@@ -112,7 +112,7 @@ def _print_rich(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
     for position, name in enumerate(columns):
         table.add_column(name, no_wrap=position < len(columns) - 1)
     for cells in rows:
-        style = "bold cyan" if cells[0] == OURS else None
+        style = "bold cyan" if _MARK in cells else None
         table.add_row(*(Text(cell, style=_cell_style(cell)) for cell in cells), style=style)
     Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH).print(table)
 

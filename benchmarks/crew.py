@@ -45,10 +45,11 @@ class Gate:
 
 @dataclass(frozen=True)
 class Job:
-    """What one worker runs: `target(gate, *args)`; both are pickled."""
+    """What one worker runs: `target(gate, *args)`; both are pickled. One that is no daemon may have children."""
 
     target: Callable[..., None]
     args: tuple[Any, ...]
+    daemon: bool = True
 
 
 def _main(connection: Connection, job: Job) -> None:
@@ -79,7 +80,7 @@ class Crew:
 
     def _start(self, job: Job) -> None:
         ours, theirs = CONTEXT.Pipe()
-        process = CONTEXT.Process(target=_main, args=(theirs, job), daemon=True)
+        process = CONTEXT.Process(target=_main, args=(theirs, job), daemon=job.daemon)
         process.start()
         theirs.close()  # so that a dead worker reads as end of file
         self._connections.append(ours)

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 
-from benchmarks.catalogue import OURS
 from benchmarks.competitors.adapter import Competitor
 from benchmarks.figures import combine
 from benchmarks.machine import describe_commit, describe_machine
@@ -70,6 +69,7 @@ def _run_case(
         higher_is_better=case.higher_is_better,
         shown=list(case.shown or (case.figure,)),
         rows=rows,
+        ours=case.ours,
     )
     _finish(table)
     return table
@@ -94,8 +94,8 @@ def _finish(table: Table) -> None:
     for row in table.rows:
         if row.status == "ok":
             row.figures = combine([run.figures for run in row.runs])
-    ours = table.value(OURS)
+    ours = table.value(table.ours)
     for row in table.rows:
         theirs = row.figures.get(table.figure)
-        if row.name != OURS and ours and theirs:
+        if row.name != table.ours and ours and theirs:
             row.advantage = ours / theirs if table.higher_is_better else theirs / ours

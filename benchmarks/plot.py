@@ -7,7 +7,6 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from benchmarks.catalogue import OURS
 from benchmarks.figure_text import text_of
 from benchmarks.outcome import NotApplicable
 from benchmarks.report import Report, Row, Table
@@ -66,7 +65,7 @@ def _draw_panel(panel: Any, table: Table) -> None:
 def _draw_bar(panel: Any, table: Table, row: Row, position: int, floor: float) -> None:
     value = row.figures.get(table.figure)
     length = max(value or floor, floor)
-    panel.barh(position, length, color=_OURS_COLOUR if row.name == OURS else _OTHER_COLOUR, height=0.72)
+    panel.barh(position, length, color=_OURS_COLOUR if row.name == table.ours else _OTHER_COLOUR, height=0.72)
     text = row.status if value is None else text_of(value, table.unit)
     style = "italic" if value is None else "normal"
     panel.annotate(f" {text}", (length, position), va="center", fontsize=8.5, style=style, annotation_clip=False)
@@ -75,7 +74,7 @@ def _draw_bar(panel: Any, table: Table, row: Row, position: int, floor: float) -
 def _label(panel: Any, table: Table, rows: list[Row], logarithmic: bool, largest: float) -> None:
     panel.set_yticks(range(len(rows)), [row.name for row in rows], fontsize=9)
     for tick, row in zip(panel.get_yticklabels(), rows, strict=True):
-        tick.set_fontweight("bold" if row.name == OURS else "normal")
+        tick.set_fontweight("bold" if row.name == table.ours else "normal")
     panel.set_ylim(max(len(rows), _FEWEST_ROWS) - 0.5, -0.5)  # the best on top, few bars no fatter than many
     panel.spines[["top", "right"]].set_visible(False)
     panel.tick_params(axis="x", labelsize=8)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.outcome import Run
+from benchmarks.patterns.pattern import OURS
 
 SCHEMA = 1
 
@@ -32,7 +33,7 @@ class Row:
 
 @dataclass
 class Table:
-    """One case of one pattern with a row per contestant."""
+    """One case of one pattern with a row per contestant; the others are compared with `ours`."""
 
     pattern: str
     case: str
@@ -42,6 +43,7 @@ class Table:
     higher_is_better: bool
     shown: list[str]
     rows: list[Row]
+    ours: str = OURS
 
     def row(self, name: str) -> Row | None:
         """The row of this contestant."""

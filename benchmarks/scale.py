@@ -19,6 +19,8 @@ class Scale:
     idle_repeats: int
     kills: int
     lock_wait_seconds: float
+    pool_calls: int
+    pool_arrays: int
 
 
 FULL = Scale(
@@ -32,6 +34,8 @@ FULL = Scale(
     idle_repeats=1,
     kills=60,
     lock_wait_seconds=2.0,
+    pool_calls=100_000,
+    pool_arrays=10,
 )
 
 QUICK = Scale(
@@ -45,4 +49,6 @@ QUICK = Scale(
     idle_repeats=1,
     kills=8,
     lock_wait_seconds=0.5,
+    pool_calls=3000,
+    pool_arrays=2,
 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from benchmarks.catalogue import OURS
 from benchmarks.figure_text import text_of
 from benchmarks.outcome import Crashed, Failed, Hung
 from benchmarks.report import Report
@@ -15,7 +14,10 @@ _BROKEN = {Failed.status, Hung.status, Crashed.status}
 
 @dataclass(frozen=True)
 class Target:
-    """`limit` is in the unit of the figure, or a multiple of the same figure of `rival`."""
+    """`limit` is in the unit of the figure, or a multiple of the same figure of `rival`.
+
+    It is of `subject`, or if that is empty of the one that the case is about; `rival` may be measured in `rival_case`.
+    """
 
     pattern: str
     case: str
@@ -24,20 +26,36 @@ class Target:
     limit: float
     unit: str
     rival: str = ""
+    subject: str = ""
+    rival_case: str = ""
 
     @property
     def text(self) -> str:
         """The target in words."""
-        name = f"{self.pattern} {self.case}"
+        name = f"{self.pattern} {self.case}" + (f", {self.subject}" if self.subject else "")
         if self.rival:
-            return f"{name}: {self.figure} {self.relation} {self.limit:g} x {self.rival}"
+            rival = self.rival + (f" in {self.rival_case}" if self.rival_case else "")
+            return f"{name}: {self.figure} {self.relation} {self.limit:.3g} x {rival}"
         return f"{name}: {self.figure} {self.relation} {text_of(self.limit, self.unit)}"
 
+
+_QUEUE, _TUPLES = "shmspace.Queue", "shmspace.Tuples"
 
 TARGETS = (
     Target("one_way", "64B", "rate", ">=", 1.4, "messages/s", "pyzmq"),
     Target("one_way", "64B", "rate", ">=", 10, "messages/s", "multiprocessing.Queue"),
     Target("many", "64B_x100", "rate", ">=", 8e6, "messages/s"),
+    Target("one_way", "64B", "rate", ">=", 0.8, "messages/s", "shmspace", _QUEUE),
+    Target("one_way", "64B", "rate", ">=", 0.8, "messages/s", "shmspace", _TUPLES),
+    Target("many", "64B_x100", "rate", ">=", 0.8, "messages/s", "shmspace", _QUEUE),
+    Target("many", "64B_x100", "rate", ">=", 0.8, "messages/s", "shmspace", _TUPLES),
+    Target("queue_lease", "64B", "rate", ">=", 1 / 1.5, "messages/s", _QUEUE),
+    Target("objects", "pairs", "rate", ">=", 8, "messages/s", "multiprocessing.Queue"),
+    Target("tuple_jobs", "64_keys", "rate", ">=", 1, "messages/s", _TUPLES, _TUPLES, "one_key"),
+    Target("wake_up", "slept", "p50", "<=", 10, "us", subject=_QUEUE),
+    Target("wake_up", "slept", "p50", "<=", 10, "us", subject=_TUPLES),
+    Target("executor", "empty_map", "rate", ">=", 3, "calls/s", "ProcessPoolExecutor"),
+    Target("executor", "64MiB_array", "rate", ">=", 5, "calls/s", "ProcessPoolExecutor"),
     Target("round_trip", "awake", "p50", "<=", 1.0, "us"),
     Target("round_trip", "slept", "p50", "<=", 6.0, "us"),
     Target("big", "64KiB_copied", "rate", ">=", 250e3, "messages/s"),
@@ -58,9 +76,10 @@ def judge(report: Report) -> list[dict[str, Any]]:
 
 def _judge(report: Report, target: Target) -> dict[str, Any]:
     table = report.table(target.pattern, target.case)
-    row = table.row(OURS) if table else None
+    row = table.row(target.subject or table.ours) if table else None
     ours = row.figures.get(target.figure) if row else None
-    rival = table.value(target.rival, target.figure) if table and target.rival else None
+    theirs = report.table(target.pattern, target.rival_case or target.case)
+    rival = theirs.value(target.rival, target.figure) if theirs and target.rival else None
     verdict: dict[str, Any] = {"target": target.text, "verdict": "not measured", "ours": ours, "found": ""}
     if row and row.status in _BROKEN:
         verdict.update(verdict="MISSED", found=f"{row.status}: {row.detail}")

@@ -15,8 +15,12 @@ from benchmarks.crew import CONTEXT
 class QueueLink(Link):
     """One queue per lane, of `depth` messages."""
 
+    def make(self, depth: int) -> Queue[bytes]:
+        """Make one of them."""
+        return CONTEXT.Queue(depth)
+
     def __init__(self, spec: LinkSpec) -> None:
-        self._lanes: list[Queue[bytes]] = [CONTEXT.Queue(spec.depth) for _ in range(spec.lanes)]
+        self._lanes = [self.make(spec.depth) for _ in range(spec.lanes)]
 
     def connect_sender(self, lane: int = 0) -> Sender:
         queue = self._lanes[lane]

@@ -45,8 +45,10 @@ class _ValuesLink(Link):
 class QueueLink(_ValuesLink):
     """A queue a lane."""
 
+    codec = "raw"
+
     def _queue(self, space: Any, lane: int) -> Any:
-        return space.queue(f"lane{lane}", maxsize=self._depth, codec="raw")
+        return space.queue(f"lane{lane}", maxsize=self._depth, codec=self.codec)
 
     def connect_sender(self, lane: int = 0) -> Sender:
         space = self._open()

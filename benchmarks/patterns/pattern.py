@@ -13,12 +13,14 @@ from benchmarks.competitors.adapter import Competitor, Link, LinkSpec
 from benchmarks.outcome import Run
 from benchmarks.scale import Scale
 
+OURS = "shmspace"
+
 
 @dataclass(frozen=True)
 class Case:
     """One table of the report: `figure` is what contestants are compared by, `shown` what is printed.
 
-    `only` names the contestants that take part; empty is all.
+    `only` names the contestants that take part; empty is all. `ours` is the one the others are compared with.
     """
 
     name: str
@@ -28,6 +30,7 @@ class Case:
     higher_is_better: bool
     shown: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
+    ours: str = OURS
 
 
 @dataclass(frozen=True)

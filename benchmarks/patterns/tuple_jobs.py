@@ -55,7 +55,14 @@ class TupleJobs(LinkPattern):
     name = "tuple_jobs"
     title = "Jobs under keys"
     cases = tuple(
-        Case(name, f"64 B jobs under {keys} key{'s' * (keys > 1)}, 4 producers to 4 consumers", "rate", "messages/s", True)
+        Case(
+            name,
+            f"64 B jobs under {keys} key{'s' * (keys > 1)}, 4 producers to 4 consumers",
+            "rate",
+            "messages/s",
+            higher_is_better=True,
+            ours="shmspace.Tuples",
+        )
         for name, keys in _KEYS.items()
     )
 
