@@ -23,6 +23,7 @@ from benchmarks.scale import Scale
 _ARRAY_BYTES = 64 << 20
 _GRACE_SECONDS = 120.0
 _WARM_CALLS = 200
+_WARM_ARRAYS = 4
 
 
 def _same(value: int) -> int:
@@ -44,12 +45,12 @@ def _send_arrays(pool: Any, count: int) -> float:
     numpy: Any = importlib.import_module("numpy")
     array = numpy.arange(_ARRAY_BYTES // 8)
     seconds = 0.0
-    for number in range(count + 1):
+    for number in range(count + _WARM_ARRAYS):
         array[0] = number
         begin = time.perf_counter()
         if pool.submit(_ends, array).result() != (len(array), number, len(array) - 1):
             raise Failed("an array arrived damaged")
-        if number:  # the first one is the warm-up
+        if number >= _WARM_ARRAYS:
             seconds += time.perf_counter() - begin
     return seconds
 
