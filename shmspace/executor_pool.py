@@ -11,10 +11,13 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import logging
 import os
 import pickle
+import signal
 import threading
 import time
+import traceback
 import weakref
 from collections import deque
 from concurrent import futures
@@ -23,17 +26,22 @@ from typing import Any, NamedTuple
 
 from . import freight
 from ._native import lib
-from .errors import Closed, SpaceFull, WorkerDied
-from .executor_worker import ANSWER, BROKEN, DIED, FAILED, GONE, READY, RESULT, TASK, work
+from .errors import Closed, ShmspaceError, SpaceFull, WorkerDied
+from .executor_worker import ANSWER, BROKEN, DIED, FAILED, GONE, READY, RESULT, TASK, put_small, work
 from .private import make_private
 
 __all__ = ["Pool", "RemoteTraceback"]
 
 _BATCH = 256
-_WINDOW_MOST = 4096
+_WINDOW_MOST = 256  # none of these can be cancelled, and should quick tasks be followed by slow ones it would be felt
 _WINDOW_S = 0.02
 _MEASURE_S = 0.005
-_FALSE_STARTS = 3
+# How many workers in a row may end before they are ready: by themselves; or killed, which is nobody's fault but theirs
+# when it goes on for ever (an initializer that needs too much memory).
+_FALSE_STARTS, _KILLED_STARTS = 3, 20
+_KILLS = frozenset({-signal.SIGKILL, -signal.SIGTERM})
+
+_log = logging.getLogger("concurrent.futures")
 
 Verdict = tuple[futures.Future[Any], Any, BaseException | None]
 
@@ -60,6 +68,41 @@ class Call(NamedTuple):
     """Whether it has buffers beside it."""
 
 
+class Waker:
+    """Wakes the keeper. It may be rung by anybody at any time: by finalizers, and when it is closed already."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()  # a leaf: who has it waits for nothing
+        self._ends: tuple[int, ...] = os.pipe()
+        for descriptor in self._ends:
+            os.set_blocking(descriptor, False)
+
+    @property
+    def descriptor(self) -> int:
+        """What can be read when it was rung."""
+        return self._ends[0]
+
+    def ring(self) -> None:
+        """Wake the keeper, or have it not sleep."""
+        with self._lock, contextlib.suppress(BlockingIOError):
+            if self._ends:
+                os.write(self._ends[1], b"!")
+
+    def hush(self) -> None:
+        """Have heard it."""
+        os.read(self._ends[0], 4096)
+
+    def close(self) -> None:
+        """Close its descriptors."""
+        with self._lock:
+            self.__del__()
+
+    def __del__(self) -> None:
+        ends, self._ends = self._ends, ()
+        for descriptor in ends:
+            os.close(descriptor)
+
+
 class Pool:
     """What an `Executor` stands for, in the process that made it."""
 
@@ -84,17 +127,16 @@ class Pool:
         self._ended = False
         self._broken: str | None = None
         self._threads: list[threading.Thread] = []
-        self._bell = os.pipe()
-        for descriptor in self._bell:
-            os.set_blocking(descriptor, False)
-        self._closing = weakref.finalize(self, _close_bell, self._bell)
-        self._closing.atexit = False
+        self._undropped: list[str] = []
+        self._waker = Waker()
         _pools.add(self)
 
     # out
 
     def submit(self, function: Any, args: Any, kwargs: Any) -> futures.Future[Any]:
         """See `Executor.submit`."""
+        if os.getpid() != self._pid:
+            raise RuntimeError("the executor is that of the process which made it; make another after a fork")
         future: futures.Future[Any] = futures.Future()
         with self._lock:
             if self._broken is not None:
@@ -103,11 +145,11 @@ class Pool:
                 raise RuntimeError("cannot schedule new futures after interpreter shutdown")
             if self._shut:
                 raise RuntimeError("cannot schedule new futures after shutdown")
-            self._backlog.append(Call(future, (function, args, kwargs)))
             if len(self._workers) < self._most_workers:
                 self._start_workers()
             if not self._threads:
                 self._start_threads()
+            self._backlog.append(Call(future, (function, args, kwargs)))
             verdicts = self._feed() if len(self._sent) < self._window else []
         _tell(verdicts)
         return future
@@ -166,59 +208,70 @@ class Pool:
             call = self._backlog.popleft()
             verdicts.append((call.future, None, error or SpaceFull("a task does not fit into shared memory")))
 
-    def _drop(self, name: str) -> None:
-        with contextlib.suppress(Closed):
-            freight.drop(self._space, name)
+    def _drop(self, *names: str) -> None:
+        names, self._undropped = (*self._undropped, *names), []
+        for name in names:
+            try:
+                freight.drop(self._space, name)
+            except Closed:
+                return
+            except ShmspaceError:  # somebody was stopped with a lock
+                self._undropped.append(name)
 
     # in
 
     def _collect(self) -> None:
         """Take answers until the end; the collector's thread."""
-        while True:
+        try:
+            while True:
+                self._take_answers()
+        except Closed:
+            return
+        except BaseException as error:
+            self._break(f"answers cannot be taken any more ({type(error).__name__}: {error})", traceback.format_exc())
+
+    def _take_answers(self) -> None:
+        verdicts = self._judge(self._results.get_many(_BATCH))
+        with self._lock:
+            self._measure(len(verdicts))
+            failed = self._feed() if self._backlog else []
+        for verdict in (*verdicts, *failed):
             try:
-                answers = self._results.get_many(_BATCH)
-            except Closed:
-                break
-            verdicts = self._judge(answers)
-            with self._lock:
-                self._measure(len(verdicts))
-                failed = self._feed() if self._backlog else []
-            _tell(verdicts)
-            _tell(failed)
-            del answers, verdicts, failed
-            with self._lock:
-                self._end_if_done()
+                _tell([verdict])
+            except BaseException:  # no Exception, or it would have been logged as a callback's already
+                _log.exception("exception calling callback for %r", verdict[0])
+        with self._lock:
+            self._end_if_done()
 
     def _judge(self, answers: list[bytes]) -> list[Verdict]:
         verdicts: list[Verdict] = []
         for answer in answers:
             number, what, tries = ANSWER.unpack_from(answer)
             if what > DIED:
-                self._note(answer, number, what)
+                self._note(answer, number, what, bool(tries))
                 continue
             call = self._sent.pop(number, None)
             if call is not None:
                 verdicts.append((call.future, *self._verdict(answer, what, tries)))
                 if call.large:
                     self._drop(f"a{number}")
-            if what == RESULT and freight.has_buffers(answer[ANSWER.size :]):
-                self._drop(f"r{number}.{tries}")
-            for count in range(1, tries):  # what tries that were killed may have left
-                self._drop(f"r{number}.{count}")
+            first = tries if what == RESULT and answer[ANSWER.size] else tries - 1
+            if first:  # with what tries that were killed may have left
+                self._drop(*(f"r{number}.{count}" for count in range(first, 0, -1)))
         return verdicts
 
-    def _note(self, answer: bytes, pid: int, what: int) -> None:
+    def _note(self, answer: bytes, pid: int, what: int, killed: bool) -> None:
         """Hear of a worker. What it says comes before what the keeper says when it is gone."""
         if what == BROKEN:
             self._break("the initializer of a worker has failed", answer[ANSWER.size :].decode())
         elif what == READY:
             self._ready.add(pid)
+            self._false_starts = 0
         elif pid in self._ready:
             self._ready.discard(pid)
-            self._false_starts = 0
         else:
             self._false_starts += 1
-            if self._false_starts >= _FALSE_STARTS:
+            if self._false_starts >= (_KILLED_STARTS if killed else _FALSE_STARTS):
                 self._break("workers end before they are ready; does the main module start something when imported?")
 
     def _verdict(self, answer: bytes, what: int, tries: int) -> tuple[Any, BaseException | None]:
@@ -236,26 +289,33 @@ class Pool:
         total += count
         took = time.monotonic() - begin
         if took >= _MEASURE_S:
-            self._window = min(max(int(total / took * _WINDOW_S), self._most_workers + 1), _WINDOW_MOST)
+            least, most = self._most_workers + 1, max(_WINDOW_MOST, 2 * self._most_workers)
+            self._window = min(max(int(total / took * _WINDOW_S), least), most)
             begin, total = begin + took, 0
         self._measured = begin, total
 
     # workers
 
     def _start_workers(self) -> None:
-        """Start those that `submit` needs; with the lock. All at once by fork, which had better come before threads."""
+        """Start those that `submit` needs; with the lock. All at once by fork, which had better come before threads.
+
+        Fewer than wanted will do; raises what the start of the only one raises.
+        """
+        missing = int(len(self._sent) + len(self._backlog) >= len(self._workers))
         if self._context.get_start_method() == "fork":
-            missing = 0 if self._threads else self._most_workers
-        else:
-            missing = int(len(self._sent) + len(self._backlog) > len(self._workers))
-        for _ in range(missing):
-            self._start_worker()
+            missing = self._most_workers - len(self._workers)
+        try:
+            for _ in range(missing):
+                self._start_worker()
+        except Exception:
+            if not self._workers:
+                raise
 
     def _start_worker(self) -> None:
         process = self._context.Process(target=work, args=self._work, name="shmspace-worker")
         process.start()
         self._workers[process.sentinel] = process
-        self._ring()
+        self._waker.ring()
 
     def _start_threads(self) -> None:
         for run, name in ((self._collect, "shmspace-collector"), (self._keep, "shmspace-keeper")):
@@ -263,40 +323,40 @@ class Pool:
             self._threads.append(thread)
             thread.start()
 
-    def _ring(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            os.write(self._bell[1], b"!")
-
     def _keep(self) -> None:
-        """Replace workers that die, until the end; the keeper's thread."""
+        """Replace workers that end, until the end; the keeper's thread."""
         while True:
             with self._lock:
+                self._end_if_done()
                 sentinels = list(self._workers)
                 if self._ended and not sentinels:
                     break
-            for ready in wait([self._bell[0], *sentinels]):
-                if ready == self._bell[0]:
-                    os.read(self._bell[0], 4096)
+            for ready in wait([self._waker.descriptor, *sentinels]):
+                if ready == self._waker.descriptor:
+                    self._waker.hush()
                 else:
                     self._bury(ready)
         self._threads[0].join()
         self._space.close()
-        self._closing()
+        self._waker.close()
 
     def _bury(self, sentinel: Any) -> None:
         with self._lock:
             process = self._workers.pop(sentinel)
         process.join()
+        pid, code = process.pid, process.exitcode
+        with contextlib.suppress(ValueError):  # another thread asks multiprocessing for its children just now
+            process.close()
         with contextlib.suppress(Closed):
             lib.shm_space_reap_dead(self._space._pointer())  # its task is ready for others
-            self._results.put(ANSWER.pack(process.pid, GONE, 0))
-        process.close()
+            put_small(self._results, ANSWER.pack(pid, GONE, code is None or code in _KILLS))
         try:
             with self._lock:
                 if not self._ended and len(self._workers) < self._most_workers:
                     self._start_worker()
         except Exception as error:
-            self._break(f"a worker cannot be started ({type(error).__name__}: {error})")
+            if not self._workers:  # fewer will do, and the next `submit` tries again
+                self._break(f"no worker can be started ({type(error).__name__}: {error})")
 
     # the end
 
@@ -327,10 +387,10 @@ class Pool:
         self._ended = True
         self._tasks.shutdown(immediate=True)
         self._results.shutdown(immediate=True)
-        self._ring()
+        self._waker.ring()
         if not self._threads:
             self._space.close()
-            self._closing()
+            self._waker.close()
 
     def shutdown(self, *, wait: bool, cancel_futures: bool = False) -> None:
         """See `Executor.shutdown`."""
@@ -347,13 +407,20 @@ class Pool:
         with self._lock:
             self._end_if_done()
             threads = list(self._threads)
-        for thread in threads if wait else ():
-            if thread is not threading.current_thread():
+        if wait and threading.current_thread() not in threads:  # a callback cannot wait for its own thread
+            for thread in threads:
                 thread.join()
 
     def abandon(self) -> None:
-        """Nobody holds the executor any more: end when all that was submitted is done."""
-        self.shutdown(wait=False)
+        """Nobody holds the executor any more: end when all that was submitted is done.
+
+        It is a finalizer, which may be called in the middle of anything: it takes no lock when there is a keeper.
+        """
+        if self._threads and os.getpid() == self._pid:
+            self._shut = True
+            self._waker.ring()
+        else:
+            self.shutdown(wait=False)
 
 
 def _exception(body: memoryview) -> BaseException:
@@ -378,11 +445,6 @@ def _tell(verdicts: list[Verdict]) -> None:
                 future.set_result(value)
             else:
                 future.set_exception(error)
-
-
-def _close_bell(bell: tuple[int, int]) -> None:
-    for descriptor in bell:
-        os.close(descriptor)
 
 
 _pools: weakref.WeakSet[Pool] = weakref.WeakSet()

@@ -28,7 +28,7 @@ from . import freight
 from .errors import Closed, SpaceFull
 from .queue import Lease, Queue
 
-__all__ = ["ANSWER", "BROKEN", "DIED", "FAILED", "GONE", "READY", "RESULT", "TASK", "work"]
+__all__ = ["ANSWER", "BROKEN", "DIED", "FAILED", "GONE", "READY", "RESULT", "TASK", "put_small", "work"]
 
 TASK = struct.Struct("<Q")
 ANSWER = struct.Struct("<QII")
@@ -48,10 +48,10 @@ def work(
             initializer(*initargs)
     except BaseException:
         with contextlib.suppress(Closed):
-            _put(results, ANSWER.pack(0, BROKEN, 0) + traceback.format_exc().encode(errors="replace"))
+            put_small(results, ANSWER.pack(0, BROKEN, 0) + traceback.format_exc().encode(errors="replace"))
         return
     try:
-        _put(results, ANSWER.pack(os.getpid(), READY, 0))
+        put_small(results, ANSWER.pack(os.getpid(), READY, 0))
         while True:
             _serve(tasks.lease(), tasks, results, most)
     except (Closed, KeyboardInterrupt):  # Ctrl-C while there was nothing to do
@@ -66,7 +66,7 @@ def _serve(lease: Lease, tasks: Queue, results: Queue, most: int) -> None:
     try:
         results.put(answer)
     except SpaceFull:
-        _put(results, answer if len(answer) < freight.LARGE_BYTES else _failure(number, tries))
+        put_small(results, answer if len(answer) < freight.LARGE_BYTES else _failure(number, tries))
     lease.ack()
 
 
@@ -93,7 +93,7 @@ def _failure(number: int, tries: int) -> bytes:
     return ANSWER.pack(number, FAILED, tries) + body
 
 
-def _put(results: Queue, answer: bytes) -> None:
+def put_small(results: Queue, answer: bytes) -> None:
     """Put what is small, however long it takes until there is memory for it."""
     while True:
         try:
