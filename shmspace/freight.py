@@ -40,26 +40,28 @@ class ForkPickler(pickle.Pickler):
 
 
 class _Lifted:
-    """A bytes-like object that pickle would take as a part of its stream."""
+    """A bytes-like object that pickle would take as a part of its stream, or (a memoryview) not at all."""
 
-    __slots__ = ("_data", "_kind")
+    __slots__ = ("_data",)
 
     def __init__(self, data: Any) -> None:
         self._data = data
-        self._kind = type(data).__name__
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         data = self._data
-        if self._kind == "memoryview" and not data.c_contiguous:
-            data = data.tobytes()
-        return _set_down, (self._kind, pickle.PickleBuffer(data))
+        if type(data) is not memoryview:
+            return _set_down, (type(data), pickle.PickleBuffer(data))
+        whole = data if data.c_contiguous else (bytes if data.readonly else bytearray)(data)
+        return _view_of, (pickle.PickleBuffer(whole), data.format, data.shape)
 
 
-def _set_down(kind: str, data: Any) -> Any:
-    if kind == "memoryview":
-        return memoryview(data)
-    wanted = bytes if kind == "bytes" else bytearray
+def _set_down(wanted: Any, data: Any) -> Any:
     return data if type(data) is wanted else wanted(data)
+
+
+def _view_of(data: Any, form: str, shape: tuple[int, ...]) -> memoryview:
+    view = memoryview(data)
+    return view if (form, shape) == ("B", view.shape) else view.cast("B").cast(form, shape)  # type: ignore[call-overload]
 
 
 def _is_large(value: Any) -> bool:
