@@ -71,7 +71,12 @@ TARGETS = (
 
 def judge(report: Report) -> list[dict[str, Any]]:
     """A verdict for each target whose case was run: "met", "MISSED" (or broken) or "not measured"."""
-    return [_judge(report, target) for target in TARGETS if report.table(target.pattern, target.case)]
+    return [_judge(report, target) for target in TARGETS if _takes_part(report, target)]
+
+
+def _takes_part(report: Report, target: Target) -> bool:
+    table = report.table(target.pattern, target.case)
+    return table is not None and table.row(target.subject or table.ours) is not None
 
 
 def _judge(report: Report, target: Target) -> dict[str, Any]:

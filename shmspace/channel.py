@@ -67,11 +67,6 @@ class _Sender(PortHandle):
     sent; `Full` only if that is 0.
     """
 
-    def _send_slow(self, value: object, timeout_ns: int) -> None:
-        """Send what is not plain bytes: encode it first."""
-        number, data = self._codec.encode(value)
-        self._send_bytes(number, data, timeout_ns)
-
     def _overflows_with_error(self) -> bool:
         return self._overflow == "error"
 
@@ -295,12 +290,10 @@ class Channel(_Sender, _Receiver, Handle):
 
     def _bind_port(self, port: PortHandle, timeout_ns: int) -> None:
         """Tell the native methods of a port what they need."""
-        passes = self._codec.name in ("raw", "auto")
         address = int(ffi.cast("uintptr_t", port._raw))
         refuses = self._overflow == "error"
-        codec = self._codec
         indirect = port is self and self._delivery == "all"
-        port._bind(address, codec.encode, codec.decode, timeout_ns, self._max_message, passes, refuses, indirect)
+        port._bind(address, self._codec, timeout_ns, self._max_message, refuses, indirect)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _unpickle, (self._space, self._name)

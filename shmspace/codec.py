@@ -29,7 +29,7 @@ import re
 import threading
 from collections.abc import Callable
 from datetime import datetime, timezone
-from typing import Any, Final, NoReturn, TypeAlias
+from typing import Any, ClassVar, Final, NamedTuple, NoReturn, TypeAlias
 
 import msgspec
 
@@ -57,174 +57,6 @@ _STR: Final[frozenset[type]] = frozenset({str})
 _PLAIN: Final[frozenset[type]] = frozenset({str, int, float, bool, type(None)})
 _PLAIN_JSON: Final[frozenset[type]] = frozenset({str, bool, type(None)})
 _BYTES_TYPES: Final[frozenset[type]] = frozenset({bytes, bytearray, memoryview})
-
-
-class Codec:
-    """One way to turn values into bytes; `get_codec` hands them out.
-
-    `name` is the option's name, `number` what a structure stores for it.
-    """
-
-    __slots__ = ("name", "number")
-
-    def __init__(self, name: str, number: int) -> None:
-        self.name = name
-        self.number = number
-
-    def __repr__(self) -> str:
-        return f"<Codec {self.name!r} ({self.number})>"
-
-    def encode(self, value: object) -> tuple[int, BytesLike]:
-        """Give the number to store with the record, and its bytes.
-
-        The bytes may be the caller's own buffer: copy them before the call returns. Raises `CodecError` if the codec
-        does not take the value; the text names its type and the codecs that would.
-
-        >>> get_codec("auto").encode([1, None])
-        (1, b'\\x92\\x01\\xc0')
-        """
-        try:
-            return self._encode(value)
-        except Exception as error:
-            self._refuse(value, error)
-
-    def decode(self, number: int, data: bytes) -> Any:
-        """Give the value of a record of this codec's structure; raises `CodecError` if it cannot be read.
-
-        Unlike the function `decode` this reads no pickles, unless the codec is the one that makes them: whoever may
-        write to a structure that was not opened for pickles must not be able to run code in its readers.
-
-        >>> get_codec("auto").decode(1, b"\\x92\\x01\\xc0")
-        [1, None]
-        """
-        if number == RAW:
-            return data if type(data) is bytes else bytes(data)
-        if number == PICKLE and self.number != PICKLE:
-            raise CodecError(
-                f"the record is a pickle, but its structure has the codec {self.name!r}; "
-                "pickles are read only where the structure was created and opened with codec='pickle'"
-            )
-        return decode(number, data)
-
-    def _encode(self, value: object) -> tuple[int, BytesLike]:
-        raise NotImplementedError
-
-    def _refuse(self, value: object, error: Exception) -> NoReturn:
-        reason = str(error) if isinstance(error, Refused) else f"{type(error).__name__}: {error}"
-        text = f"codec {self.name!r} cannot store a value of type {_type_name(value)} ({reason})"
-        takers = [repr(other.name) for other in _BUILTIN if other is not self and other._takes(value)]
-        text += f"; these would take it: {', '.join(takers)}" if takers else "; no codec would take it"
-        raise CodecError(text) from (None if isinstance(error, Refused) else error)
-
-    def _takes(self, value: object) -> bool:
-        try:
-            self._encode(value)
-        except Exception:
-            return False
-        return True
-
-
-def _type_name(value: object) -> str:
-    kind = type(value)
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-
-
-class _Raw(Codec):
-    __slots__ = ()
-
-    def _encode(self, value: object) -> tuple[int, BytesLike]:
-        return RAW, value if type(value) is bytes else _as_bytes(value)
-
-
-class _Auto(Codec):
-    __slots__ = ()
-
-    def encode(self, value: object) -> tuple[int, BytesLike]:
-        """See `Codec.encode`: the same, with the commonest types first since it is on the path of every call."""
-        kind = type(value)
-        if kind is bytes:
-            return RAW, value  # type: ignore[return-value]
-        try:
-            return (MSGPACK, _pack(value)) if kind in _PLAIN else self._encode(value)
-        except Exception as error:
-            self._refuse(value, error)
-
-    def _encode(self, value: object) -> tuple[int, BytesLike]:
-        kind = type(value)
-        if kind in _PLAIN:
-            return MSGPACK, _pack(value)
-        if kind is dict or kind is list or kind is tuple or kind is datetime:
-            _check(value, _PLAIN, _check_msgpack_leaf)
-            return TUPLE if kind is tuple else MSGPACK, _pack(value)
-        if ndarray.is_array(value):
-            return NDARRAY, ndarray.to_bytes(value)
-        return RAW, _as_bytes(value)
-
-
-class _MessagePack(Codec):
-    __slots__ = ()
-
-    def _encode(self, value: object) -> tuple[int, BytesLike]:
-        if type(value) not in _PLAIN:
-            _check(value, _PLAIN, _check_msgpack_leaf)
-        return MSGPACK, _pack(value)
-
-
-class _Json(Codec):
-    __slots__ = ()
-
-    def _encode(self, value: object) -> tuple[int, BytesLike]:
-        _check(value, _PLAIN_JSON, _check_json_leaf)
-        return JSON, _json_dump(value)
-
-
-class _Pickle(Codec):
-    __slots__ = ()
-
-    def _encode(self, value: object) -> tuple[int, BytesLike]:
-        return PICKLE, pickle.dumps(value, protocol=5)
-
-
-class _Own(Codec):
-    __slots__ = ("_from_bytes", "_to_bytes")
-
-    def __init__(
-        self, name: str, number: int, encode: Callable[[Any], object], decode: Callable[[bytes], object]
-    ) -> None:
-        super().__init__(name, number)
-        self._to_bytes = encode
-        self._from_bytes = decode
-
-    def _encode(self, value: object) -> tuple[int, BytesLike]:
-        data = self._to_bytes(value)
-        try:
-            return self.number, _as_bytes(data)
-        except Refused as error:
-            raise TypeError(f"its encode function gave {_type_name(data)} instead of bytes") from error
-
-
-# Bytes-like objects
-
-
-def _as_bytes(value: object) -> BytesLike:
-    """Give any bytes-like object as something whose `len` is its number of bytes, without a copy where possible."""
-    if type(value) is bytes or type(value) is bytearray:
-        return value
-    if ndarray.is_scalar(value):
-        raise Refused("a NumPy scalar is no bytes-like object; value.item() gives a plain one")
-    try:
-        view = memoryview(value)  # type: ignore[arg-type]
-    except TypeError:
-        raise Refused("it is none of the types that this codec takes") from None
-    # References to Python objects mean nothing to another process. (The names of fields stand between colons.)
-    if "O" in re.sub(":[^:]*:", "", view.format):
-        raise Refused("its elements are Python objects")
-    if not view.c_contiguous or not view.nbytes:
-        return view.tobytes()
-    try:
-        return view.cast("B")
-    except TypeError:
-        return view.tobytes()  # a format that cast() does not know, such as that of a structured array
 
 
 # MessagePack and JSON
@@ -293,6 +125,206 @@ def _unpack_tuple(data: bytes) -> tuple[object, ...]:
     return tuple(value)
 
 
+# The codecs
+
+
+class Shortcut(NamedTuple):
+    """How native code makes bytes of the commonest values by itself, with the same result as `Codec.encode`.
+
+    ``pack(value)``, or ``pack(value, argument)`` where there is an argument, gives `bytes`. It is called for plain ones
+    (str, int, float, bool, None, bytes), for lists, tuples and dicts with str keys that have only these in them, all of
+    exactly these types; or for every value if `takes_all`. ``unpack(data)`` reads records of both numbers.
+    """
+
+    number: int
+    tuple_number: int
+    """The number of records of tuples, which `unpack` gives as lists if it is another one."""
+    pack: Callable[..., bytes]
+    argument: Any
+    takes_all: bool
+    unpack: Callable[[bytes], Any]
+
+
+class Codec:
+    """One way to turn values into bytes; `get_codec` hands them out.
+
+    `name` is the option's name, `number` what a structure stores for it.
+    """
+
+    __slots__ = ("name", "number")
+
+    passes_bytes: ClassVar[bool] = False
+    """Whether `bytes` are stored as they are, with the number of raw."""
+    shortcut: ClassVar[Shortcut | None] = None
+
+    def __init__(self, name: str, number: int) -> None:
+        self.name = name
+        self.number = number
+
+    def __repr__(self) -> str:
+        return f"<Codec {self.name!r} ({self.number})>"
+
+    def encode(self, value: object) -> tuple[int, BytesLike]:
+        """Give the number to store with the record, and its bytes.
+
+        The bytes may be the caller's own buffer: copy them before the call returns. Raises `CodecError` if the codec
+        does not take the value; the text names its type and the codecs that would.
+
+        >>> get_codec("auto").encode([1, None])
+        (1, b'\\x92\\x01\\xc0')
+        """
+        try:
+            return self._encode(value)
+        except Exception as error:
+            self._refuse(value, error)
+
+    def decode(self, number: int, data: bytes) -> Any:
+        """Give the value of a record of this codec's structure; raises `CodecError` if it cannot be read.
+
+        Unlike the function `decode` this reads no pickles, unless the codec is the one that makes them: whoever may
+        write to a structure that was not opened for pickles must not be able to run code in its readers.
+
+        >>> get_codec("auto").decode(1, b"\\x92\\x01\\xc0")
+        [1, None]
+        """
+        if number == RAW:
+            return data if type(data) is bytes else bytes(data)
+        if number == PICKLE and self.number != PICKLE:
+            raise CodecError(
+                f"the record is a pickle, but its structure has the codec {self.name!r}; "
+                "pickles are read only where the structure was created and opened with codec='pickle'"
+            )
+        return decode(number, data)
+
+    def _encode(self, value: object) -> tuple[int, BytesLike]:
+        raise NotImplementedError
+
+    def _refuse(self, value: object, error: Exception) -> NoReturn:
+        reason = str(error) if isinstance(error, Refused) else f"{type(error).__name__}: {error}"
+        text = f"codec {self.name!r} cannot store a value of type {_type_name(value)} ({reason})"
+        takers = [repr(other.name) for other in _BUILTIN if other is not self and other._takes(value)]
+        text += f"; these would take it: {', '.join(takers)}" if takers else "; no codec would take it"
+        raise CodecError(text) from (None if isinstance(error, Refused) else error)
+
+    def _refuse_record(self, number: int, error: Exception) -> NoReturn:
+        _refuse_record(number, error)
+
+    def _takes(self, value: object) -> bool:
+        try:
+            self._encode(value)
+        except Exception:
+            return False
+        return True
+
+
+def _type_name(value: object) -> str:
+    kind = type(value)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+class _Raw(Codec):
+    __slots__ = ()
+    passes_bytes = True
+
+    def _encode(self, value: object) -> tuple[int, BytesLike]:
+        return RAW, value if type(value) is bytes else _as_bytes(value)
+
+
+class _Auto(Codec):
+    __slots__ = ()
+    passes_bytes = True
+    shortcut = Shortcut(MSGPACK, TUPLE, _pack, None, takes_all=False, unpack=_unpack)
+
+    def encode(self, value: object) -> tuple[int, BytesLike]:
+        """See `Codec.encode`: the same, with the commonest types first since it is on the path of every call."""
+        kind = type(value)
+        if kind is bytes:
+            return RAW, value  # type: ignore[return-value]
+        try:
+            return (MSGPACK, _pack(value)) if kind in _PLAIN else self._encode(value)
+        except Exception as error:
+            self._refuse(value, error)
+
+    def _encode(self, value: object) -> tuple[int, BytesLike]:
+        kind = type(value)
+        if kind in _PLAIN:
+            return MSGPACK, _pack(value)
+        if kind is dict or kind is list or kind is tuple or kind is datetime:
+            _check(value, _PLAIN, _check_msgpack_leaf)
+            return TUPLE if kind is tuple else MSGPACK, _pack(value)
+        if ndarray.is_array(value):
+            return NDARRAY, ndarray.to_bytes(value)
+        return RAW, _as_bytes(value)
+
+
+class _MessagePack(Codec):
+    __slots__ = ()
+    shortcut = Shortcut(MSGPACK, MSGPACK, _pack, None, takes_all=False, unpack=_unpack)
+
+    def _encode(self, value: object) -> tuple[int, BytesLike]:
+        if type(value) not in _PLAIN:
+            _check(value, _PLAIN, _check_msgpack_leaf)
+        return MSGPACK, _pack(value)
+
+
+class _Json(Codec):
+    __slots__ = ()
+
+    def _encode(self, value: object) -> tuple[int, BytesLike]:
+        _check(value, _PLAIN_JSON, _check_json_leaf)
+        return JSON, _json_dump(value)
+
+
+class _Pickle(Codec):
+    __slots__ = ()
+    shortcut = Shortcut(PICKLE, PICKLE, pickle.dumps, 5, takes_all=True, unpack=pickle.loads)
+
+    def _encode(self, value: object) -> tuple[int, BytesLike]:
+        return PICKLE, pickle.dumps(value, protocol=5)
+
+
+class _Own(Codec):
+    __slots__ = ("_from_bytes", "_to_bytes")
+
+    def __init__(
+        self, name: str, number: int, encode: Callable[[Any], object], decode: Callable[[bytes], object]
+    ) -> None:
+        super().__init__(name, number)
+        self._to_bytes = encode
+        self._from_bytes = decode
+
+    def _encode(self, value: object) -> tuple[int, BytesLike]:
+        data = self._to_bytes(value)
+        try:
+            return self.number, _as_bytes(data)
+        except Refused as error:
+            raise TypeError(f"its encode function gave {_type_name(data)} instead of bytes") from error
+
+
+# Bytes-like objects
+
+
+def _as_bytes(value: object) -> BytesLike:
+    """Give any bytes-like object as something whose `len` is its number of bytes, without a copy where possible."""
+    if type(value) is bytes or type(value) is bytearray:
+        return value
+    if ndarray.is_scalar(value):
+        raise Refused("a NumPy scalar is no bytes-like object; value.item() gives a plain one")
+    try:
+        view = memoryview(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise Refused("it is none of the types that this codec takes") from None
+    # References to Python objects mean nothing to another process. (The names of fields stand between colons.)
+    if "O" in re.sub(":[^:]*:", "", view.format):
+        raise Refused("its elements are Python objects")
+    if not view.c_contiguous or not view.nbytes:
+        return view.tobytes()
+    try:
+        return view.cast("B")
+    except TypeError:
+        return view.tobytes()  # a format that cast() does not know, such as that of a structured array
+
+
 # The registry
 
 _BUILTIN: Final[tuple[Codec, ...]] = (
@@ -330,9 +362,13 @@ def decode(number: int, data: bytes) -> Any:
     try:
         return decoder(data if type(data) is bytes else bytes(data))
     except Exception as error:
-        reason = str(error) if isinstance(error, Refused) else f"{type(error).__name__}: {error}"
-        text = f"the record cannot be read as codec number {number} ({reason})"
-        raise CodecError(text) from (None if isinstance(error, Refused) else error)
+        _refuse_record(number, error)
+
+
+def _refuse_record(number: int, error: Exception) -> NoReturn:
+    reason = str(error) if isinstance(error, Refused) else f"{type(error).__name__}: {error}"
+    text = f"the record cannot be read as codec number {number} ({reason})"
+    raise CodecError(text) from (None if isinstance(error, Refused) else error)
 
 
 def _hint(number: int) -> str:

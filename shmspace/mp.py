@@ -23,8 +23,8 @@ from typing import Any, TypeVar
 
 from . import queue
 from ._native import ffi
-from .codec import PICKLE, RAW, BytesLike, Codec
-from .errors import Closed, CodecError
+from .codec import PICKLE, RAW, BytesLike, Codec, Shortcut
+from .errors import Closed
 from .freight import ForkPickler
 from .private import PrivateSpace, make_private
 
@@ -33,40 +33,20 @@ __all__ = ["JoinableQueue", "Queue", "QueueClosed", "SimpleQueue"]
 _Self = TypeVar("_Self", bound="Queue")
 
 _NAME = b"queue"
-_PLAIN = frozenset({int, str, bytes, float, bool, type(None)})
-_dumps, _loads = pickle.dumps, pickle.loads
-
 
 class _ForkingCodec(Codec):
     """Pickle, with what multiprocessing adds to it; bytes as they are."""
 
     __slots__ = ()
-
-    def encode(self, value: object) -> tuple[int, BytesLike]:
-        """See `Codec.encode`: the commonest values first."""
-        kind = type(value)
-        try:
-            if kind is bytes:
-                return RAW, value  # type: ignore[return-value]
-            if kind in _PLAIN or ((kind is tuple or kind is list) and _PLAIN.issuperset(map(type, value))):  # type: ignore[call-overload]
-                return PICKLE, _dumps(value, 5)
-            return self._encode(value)
-        except Exception as error:
-            self._refuse(value, error)
+    passes_bytes = True
+    shortcut = Shortcut(PICKLE, PICKLE, pickle.dumps, 5, takes_all=False, unpack=pickle.loads)
 
     def _encode(self, value: object) -> tuple[int, BytesLike]:
+        if type(value) is bytes:
+            return RAW, value
         room = io.BytesIO()
         ForkPickler(room, 5).dump(value)
         return PICKLE, room.getbuffer()
-
-    def decode(self, number: int, data: bytes) -> Any:
-        """See `Codec.decode`."""
-        if number != PICKLE:
-            return super().decode(number, data)
-        try:
-            return _loads(data)
-        except Exception as error:
-            raise CodecError(f"the value cannot be unpickled ({type(error).__name__}: {error})") from error
 
 
 _FORKING = _ForkingCodec("pickle", PICKLE)
@@ -112,17 +92,6 @@ class Queue(queue.Queue):
     def __repr__(self) -> str:
         state = " (closed)" if self._closed else ""
         return f"<shmspace.mp.{type(self).__name__} of maxsize {self.maxsize}{state}>"
-
-    def put(self, obj: object, block: bool = True, timeout: float | None = None) -> None:
-        """Put a value at the end, for everybody at once; waits up to `timeout` seconds while `maxsize` values wait.
-
-        Raises `Full`, `ValueError` (closed), `Closed` (shut down), `CodecError`, `SpaceFull`.
-        """
-        self._put(obj, block, timeout)
-
-    def put_nowait(self, obj: object) -> None:
-        """Put a value if there is room at once, else `Full`."""
-        self._put(obj, False)
 
     def close(self) -> None:
         """Have done with it in this process: calls raise `ValueError` from now on, those that are blocked, too.

@@ -54,32 +54,15 @@ class LeaseInfo(NamedTuple):
     deliveries: int
 
 
-class Lease(_native.Lease):  # type: ignore[misc]  # a native type
-    """A value that is held until it is acknowledged; `Queue.lease` gives it.
+def _aio_of(lease: Any) -> LeaseAio:
+    """Give the same calls as coroutines."""
+    from .aio_values import LeaseAio
 
-    As a context manager it is acknowledged at the end of the block, or given back if an exception ends it. One that is
-    closed, or collected, without either is given back; so is that of a process that dies, at once.
+    return LeaseAio(lease)
 
-    >>> import shmspace
-    >>> with shmspace.open("doc-lease", size="1M") as space:
-    ...     jobs = space.queue("jobs")
-    ...     jobs.put("a.txt")
-    ...     with jobs.lease() as lease:
-    ...         lease.value, lease.deliveries
-    ...     jobs.unfinished_tasks
-    ...     space.destroy()
-    ('a.txt', 1)
-    0
-    """
 
-    __slots__ = ()
-
-    @property
-    def aio(self) -> LeaseAio:
-        """The same calls as coroutines."""
-        from .aio_values import LeaseAio
-
-        return LeaseAio(self)
+Lease: Any = _native.Lease  # itself: making and freeing an object of a subclass takes longer than taking the value
+Lease.aio = property(_aio_of)
 
 
 class Queue(Shelf):
@@ -98,7 +81,7 @@ class Queue(Shelf):
         lib.shm_queue_get_options(self._raw, found)
         self._codec = self._allowed_codec(_native.text(found.codec))
         self._maxsize = int(found.maxsize) if self._lane == 0 else 0
-        self._bind_values(self._raw, None, self._lane, Lease)
+        self._bind_values(self._raw, None, self._lane)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _unpickle, (self._space, self._name, self._lane)
@@ -122,7 +105,13 @@ class Queue(Shelf):
     get_many = _native.Shelf._get_many
     """``get_many(max_count, timeout=None) -> list``: take up to so many values; waits for the first only."""
     lease = _native.Shelf._lease
-    """``lease(timeout=None) -> Lease``: take the oldest value until it is acknowledged."""
+    """``lease(timeout=None) -> Lease``: take the oldest value until it is acknowledged.
+
+    As a context manager the lease is acknowledged at the end of the block, or given back if an exception ends it. One
+    that is closed, or collected, without either is given back; so is that of a process that dies, at once.
+
+    Raises `Empty`, `Closed` (shut down and empty, or deleted), `CodecError`.
+    """
 
     def put_nowait(self, value: object) -> None:
         """Put a value if there is room at once, else `Full`."""

@@ -58,11 +58,10 @@ class Shelf(_native.Shelf, Handle):  # type: ignore[misc]  # a native type
             raise self._exception(status, "opening", PATIENCE_NS)
         _native.check(status)
 
-    def _bind_values(self, queue: Any, tuples: Any, lane: int, lease: Any) -> None:
+    def _bind_values(self, queue: Any, tuples: Any, lane: int) -> None:
         """Tell the native methods what they need."""
-        codec, null = self._codec, ffi.NULL
-        addresses = [int(ffi.cast("uintptr_t", pointer or null)) for pointer in (queue, tuples)]
-        self._bind(*addresses, lane, codec.encode, codec.decode, 1 << 62, codec.name in ("raw", "auto"), lease)
+        addresses = [int(ffi.cast("uintptr_t", pointer or ffi.NULL)) for pointer in (queue, tuples)]
+        self._bind(*addresses, lane, self._codec, 1 << 62)
 
     def _refuse_length(self, length: int) -> None:
         raise _native.error(lib.SHM_TOO_LARGE, f"a value of {length} bytes does not fit into {self}; nothing was put")

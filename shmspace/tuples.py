@@ -52,7 +52,7 @@ class Tuples(Shelf):
         found = ffi.new("shm_tuples_options *")
         lib.shm_tuples_get_options(self._raw, found)
         self._codec = self._allowed_codec(_native.text(found.codec))
-        self._bind_values(None, self._raw, 0, None)
+        self._bind_values(None, self._raw, 0)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _unpickle, (self._space, self._name)

@@ -189,6 +189,8 @@ int shm_queue_take(shm_queue *queue, uint32_t lane, uint32_t flags, shm_wait *wa
   return status;
 }
 
+int shm_queue_probe_is_due(shm_queue *queue, uint32_t lane) { return shm__queue_probe_is_due(&queue->core, lane & 1); }
+
 void shm_queue_probe(shm_queue *queue, uint32_t lane) {
   if (shm__handle_enter(&queue->handle) != SHM_OK) return;
   shm__queue_probe(&queue->core, lane & 1);

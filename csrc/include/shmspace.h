@@ -229,6 +229,7 @@ int shm_queue_put_many(shm_queue *queue, uint32_t lane, const shm_piece *pieces,
                        uint64_t deadline_ns, uint64_t *done);
 int shm_queue_take(shm_queue *queue, uint32_t lane, uint32_t flags, shm_wait *wait, uint64_t deadline_ns, shm_taken *taken);
 void shm_queue_probe(shm_queue *queue, uint32_t lane);
+int shm_queue_probe_is_due(shm_queue *queue, uint32_t lane);
 int shm_queue_leave(shm_queue *queue, uint32_t lane, uint32_t flags, shm_wait *wait, shm_taken *taken);
 void shm_queue_taken(shm_queue *queue, uint32_t lane, const shm_taken *taken);
 int shm_queue_ack(shm_queue *queue, uint32_t lane, const shm_taken *taken, uint64_t deadline_ns);

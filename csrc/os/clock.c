@@ -12,3 +12,7 @@ static u64 read_clock(clockid_t clock) {
 u64 shm__monotonic_ns(void) { return read_clock(CLOCK_MONOTONIC); }
 
 u64 shm__realtime_ns(void) { return read_clock(CLOCK_REALTIME); }
+
+u64 shm__monotonic_tick_ns(void) { return read_clock(CLOCK_MONOTONIC_COARSE); }
+
+u64 shm__realtime_tick_ns(void) { return read_clock(CLOCK_REALTIME_COARSE); }

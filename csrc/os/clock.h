@@ -10,4 +10,8 @@ u64 shm__monotonic_ns(void);
 /* For people: ns since the epoch, UTC; may step. */
 u64 shm__realtime_ns(void);
 
+/* The same at the last tick, some milliseconds ago: a quarter of the price. */
+u64 shm__monotonic_tick_ns(void);
+u64 shm__realtime_tick_ns(void);
+
 #endif

@@ -63,6 +63,11 @@ static void leave(struct shm__queue *queue, u32 n, struct shm__waiter *waiter) {
 
 void shm__queue_probe(struct shm__queue *queue, u32 n) { probe(queue, n, PROBE_NS); }
 
+int shm__queue_probe_is_due(struct shm__queue *queue, u32 n) {
+  /* signed: the last look may be later than the tick */
+  return (int64_t)(shm__monotonic_tick_ns() - shm_load_relaxed(&queue->lane[n].shared->probed_ns)) >= PROBE_NS;
+}
+
 /* Sleep in line. SHM_OK: it is over, wait has left; *state says how. Else why not yet: SHM_EMPTY, SHM_INTERRUPTED, SHM_CLOSED. */
 static int sleep_in_line(struct shm__queue *queue, u32 n, struct shm__waiter *wait, u32 what, u64 deadline_ns) {
   for (;;) {
@@ -152,7 +157,7 @@ static void note_hold(const struct shm__place *place, u32 lease) {
   /* relaxed: for people, but for deliveries, which the take lock's next holder reads when it has come back */
   shm_store_relaxed(&place->cell->leased, lease != 0);
   if (!lease) return;
-  shm_store_relaxed(&place->cell->since_ns, shm__realtime_ns());
+  shm_store_relaxed(&place->cell->since_ns, shm__realtime_tick_ns());
   shm_store_relaxed(&place->cell->deliveries, place->cell->deliveries + 1);
 }
 

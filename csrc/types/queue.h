@@ -53,6 +53,7 @@ int shm__queue_take(struct shm__queue *queue, u32 lane, u32 flags, struct shm__w
                     struct shm__value *value, struct shm__place *place);
 /* Look now and then whether somebody has died who holds a value. */
 void shm__queue_probe(struct shm__queue *queue, u32 lane);
+int shm__queue_probe_is_due(struct shm__queue *queue, u32 lane);
 /* Leave the line. SHM_OK: at the last moment a value was given, as by take; SHM_EMPTY. */
 int shm__queue_leave_line(struct shm__queue *queue, u32 lane, u32 flags, struct shm__waiter *wait, struct shm__value *value,
                           struct shm__place *place);

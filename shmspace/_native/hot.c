@@ -73,65 +73,6 @@ int hot_is_open(Port *self, const char *what) {
   return 0;
 }
 
-int hot_append(PyObject *list, PyObject *value) {
-  if (!value) return -1;
-  int status = PyList_Append(list, value);
-  Py_DECREF(value);
-  return status;
-}
-
-/* ---- codecs --------------------------------------------------------------------------------------------------------------- */
-void hot_coder_set(Coder *coder, PyObject *encode, PyObject *decode) {
-  Py_INCREF(encode);
-  Py_INCREF(decode);
-  hot_coder_clear(coder);
-  coder->encode = encode;
-  coder->decode = decode;
-}
-
-void hot_coder_clear(Coder *coder) {
-  Py_XDECREF(coder->encode);
-  Py_XDECREF(coder->decode);
-  coder->encode = coder->decode = NULL;
-}
-
-PyObject *hot_decoded(const Coder *coder, uint32_t codec, PyObject *data) {
-  if (codec == 0) {
-    Py_INCREF(data);
-    return data;
-  }
-  PyObject *number = PyLong_FromUnsignedLong(codec);
-  PyObject *value = number ? PyObject_CallFunctionObjArgs(coder->decode, number, data, NULL) : NULL;
-  Py_XDECREF(number);
-  return value;
-}
-
-int hot_encode_all(PyObject *owner, const Coder *coder, PyObject *list, PyObject *kept, shm_piece *pieces) {
-  Py_ssize_t count = PyList_Size(list);
-  for (Py_ssize_t i = 0; i < count; i++) {
-    PyObject *value = PyList_GetItem(list, i), *bytes = value;
-    unsigned long codec = 0;
-    if (!coder->bytes_pass || !PyBytes_CheckExact(value)) {
-      PyObject *pair = PyObject_CallFunctionObjArgs(coder->encode, value, NULL);
-      if (!pair) return -1;
-      codec = PyLong_AsUnsignedLong(PyTuple_GetItem(pair, 0));
-      bytes = PyBytes_FromObject(PyTuple_GetItem(pair, 1));
-      Py_DECREF(pair);
-      if (hot_append(kept, bytes) != 0) return -1;
-    }
-    char *data;
-    Py_ssize_t length;
-    if (PyBytes_AsStringAndSize(bytes, &data, &length) != 0) return -1;
-    pieces[i] = (shm_piece){data, (uint64_t)length, (uint32_t)codec};
-    if ((uint64_t)length > coder->most_bytes) {
-      PyObject *done = PyObject_CallMethod(owner, "_refuse_length", "n", length);
-      Py_XDECREF(done);
-      return -1;
-    }
-  }
-  return 0;
-}
-
 /* ---- waiting -------------------------------------------------------------------------------------------------------------- */
 int hot_wait(Port *self, attempt *attempt, void *context, int none, int64_t timeout_ns, int writers) {
   int status;
@@ -169,21 +110,16 @@ int hot_wait(Port *self, attempt *attempt, void *context, int none, int64_t time
 }
 
 /* ---- the type --------------------------------------------------------------------------------------------------------------- */
-/* _bind(handle, encode, decode, timeout_ns, max_message, bytes_pass, raises_full, indirect) */
+/* _bind(handle, codec, timeout_ns, max_message, raises_full, indirect) */
 static PyObject *port_bind(PyObject *object, PyObject *args) {
   Port *self = (Port *)object;
   unsigned long long handle, most;
   long long timeout_ns;
-  PyObject *encode, *decode;
-  int bytes_pass, raises_full, indirect;
-  if (!PyArg_ParseTuple(args, "KOOLKppp", &handle, &encode, &decode, &timeout_ns, &most, &bytes_pass, &raises_full,
-                        &indirect)) {
-    return NULL;
-  }
-  hot_coder_set(&self->coder, encode, decode);
+  PyObject *codec;
+  int raises_full, indirect;
+  if (!PyArg_ParseTuple(args, "KOLKpp", &handle, &codec, &timeout_ns, &most, &raises_full, &indirect)) return NULL;
+  if (hot_coder_set(&self->coder, codec, most) != 0) return NULL;
   self->timeout_ns = timeout_ns;
-  self->coder.most_bytes = most;
-  self->coder.bytes_pass = bytes_pass;
   self->raises_full = raises_full;
   self->indirect = indirect;
   self->handle = (shm_channel *)(uintptr_t)handle;
@@ -274,7 +210,8 @@ int shm_hot_install(void *module, void *checker) {
   for (int i = 0; i < 3 && status == 0; i++) {
     PyObject *type = PyType_FromSpec(specs[i]);
     status = type ? PyObject_SetAttrString((PyObject *)module, names[i], type) : -1;
-    Py_XDECREF(type);
+    if (specs[i] == &hot_lease_spec) hot_lease_type = (PyTypeObject *)type; /* of which one reference stays with us */
+    else Py_XDECREF(type);
   }
   timeout_checker = checker;
   Py_INCREF(timeout_checker);

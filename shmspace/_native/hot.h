@@ -2,22 +2,9 @@
 #ifndef SHMSPACE_NATIVE_HOT_H
 #define SHMSPACE_NATIVE_HOT_H
 
-#define Py_LIMITED_API 0x030a0000
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
-#include <stdint.h>
-
-#include "../../csrc/include/shmspace.h"
+#include "hot_code.h"
 
 enum { SLICE_NS = 100000000, PATIENCE_NS = 50000000, LONG_COPY = 16384 };
-
-/* How values become bytes and back. */
-typedef struct {
-  PyObject *encode;    /* value -> (number, bytes) */
-  PyObject *decode;    /* (number, bytes) -> value; called for numbers other than 0 */
-  uint64_t most_bytes;
-  int bytes_pass;      /* bytes are stored as they are */
-} Coder;
 
 typedef struct {
   PyObject_HEAD
@@ -44,19 +31,6 @@ int hot_fail(PyObject *self, int status, const char *what, int64_t timeout_ns);
 
 /* 1 when the port has a native handle; else an exception is set. */
 int hot_is_open(Port *self, const char *what);
-
-void hot_coder_set(Coder *coder, PyObject *encode, PyObject *decode);
-void hot_coder_clear(Coder *coder);
-
-/* The value of stored bytes, a new reference; NULL with an exception. */
-PyObject *hot_decoded(const Coder *coder, uint32_t codec, PyObject *data);
-
-/* Encode every value of the list into pieces before anything is sent; what keeps the bytes alive goes into kept. 0, or -1
- * with an exception: owner's _refuse_length says what is wrong with a long one. */
-int hot_encode_all(PyObject *owner, const Coder *coder, PyObject *list, PyObject *kept, shm_piece *pieces);
-
-/* Append and give up value, which may be NULL: 0, or -1 with an exception. */
-int hot_append(PyObject *list, PyObject *value);
 
 /* Nanoseconds of a timeout argument, otherwise for None; -2 with an exception. */
 int64_t hot_timeout(PyObject *timeout, int64_t otherwise);

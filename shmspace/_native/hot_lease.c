@@ -1,6 +1,9 @@
 /* hot_lease.c: Lease, a value that is held until it is acknowledged or given back; see hot_values.c. */
 #include "hot_values.h"
 
+#include <stddef.h>
+#include <structmember.h>
+
 typedef struct {
   PyObject_HEAD
   Shelf *owner;     /* NULL: over */
@@ -9,11 +12,9 @@ typedef struct {
   uint32_t epoch;   /* fork epoch in which it was got: in a child it is the parent's */
 } Lease;
 
-static Lease *new_lease(Shelf *self) {
-  PyTypeObject *type = (PyTypeObject *)self->lease;
-  allocfunc alloc = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
-  return (Lease *)alloc(type, 0);
-}
+PyTypeObject *hot_lease_type;
+
+static Lease *new_lease(void) { return (Lease *)PyType_GenericAlloc(hot_lease_type, 0); }
 
 static void hold_lease(Lease *lease, Shelf *owner, const shm_taken *taken) {
   lease->taken = *taken;
@@ -27,10 +28,11 @@ PyObject *shelf_lease(PyObject *object, PyObject *const *args, Py_ssize_t nargs,
   PyObject *slots[1] = {NULL};
   Shelf *self = (Shelf *)object;
   if ((nargs || kwnames) && hot_arguments(args, nargs, kwnames, names, 0, 1, slots) != 0) return NULL;
-  Call call = {.self = self, .what = "lease", .flags = SHM_TAKE_LEASE};
+  Call call;
+  hot_begin(&call, self, "lease", SHM_TAKE_LEASE);
   int64_t timeout_ns = hot_timeout(slots[0], FOREVER);
   if (timeout_ns == -2) return NULL;
-  Lease *lease = new_lease(self); /* memory first, then the value */
+  Lease *lease = new_lease(); /* memory first, then the value */
   if (!lease) return NULL;
   if (self->queue) hot_look_for_dead(&call); /* what a dead holder had comes first again */
   for (;;) {
@@ -53,12 +55,13 @@ PyObject *shelf_lease(PyObject *object, PyObject *const *args, Py_ssize_t nargs,
 /* _adopt_lease(address): a Lease of what another call has taken, a shm_taken. */
 PyObject *shelf_adopt_lease(PyObject *object, PyObject *address) {
   Shelf *self = (Shelf *)object;
-  Call call = {.self = self, .what = "lease", .flags = SHM_TAKE_LEASE};
+  Call call;
+  hot_begin(&call, self, "lease", SHM_TAKE_LEASE);
   int decoded;
   const shm_taken *taken = PyLong_AsVoidPtr(address);
   if (!taken) return NULL;
   call.taken = *taken;
-  Lease *lease = new_lease(self);
+  Lease *lease = new_lease();
   if (lease) lease->value = hot_value_of(&call, &decoded);
   if (!lease || !lease->value) {
     hot_return(&call);
@@ -123,14 +126,6 @@ static PyObject *lease_exit(PyObject *object, PyObject *const *args, Py_ssize_t 
   return lease_nack(object, NULL);
 }
 
-static PyObject *lease_value(PyObject *object, void *unused) {
-  Lease *lease = (Lease *)object;
-  (void)unused;
-  PyObject *value = lease->value ? lease->value : Py_None;
-  Py_INCREF(value);
-  return value;
-}
-
 static PyObject *lease_deliveries(PyObject *object, void *unused) {
   (void)unused;
   return PyLong_FromUnsignedLong(((Lease *)object)->taken.deliveries);
@@ -143,15 +138,15 @@ static PyObject *lease_closed(PyObject *object, void *unused) {
 
 static void lease_dealloc(PyObject *object) {
   Lease *lease = (Lease *)object;
-  PyTypeObject *type = Py_TYPE(object);
-  PyObject *kind, *value, *trace;
-  PyErr_Fetch(&kind, &value, &trace);
-  put_back(lease);
-  PyErr_Restore(kind, value, trace);
+  if (lease->owner) {
+    PyObject *kind, *value, *trace;
+    PyErr_Fetch(&kind, &value, &trace);
+    put_back(lease);
+    PyErr_Restore(kind, value, trace);
+  }
   Py_XDECREF(lease->value);
-  freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
-  release(object);
-  Py_DECREF(type);
+  PyObject_Free(object);
+  Py_DECREF((PyObject *)hot_lease_type);
 }
 
 static PyMethodDef lease_methods[] = {
@@ -164,17 +159,25 @@ static PyMethodDef lease_methods[] = {
 };
 
 static PyGetSetDef lease_getset[] = {
-    {"value", lease_value, NULL, "The value.", NULL},
     {"deliveries", lease_deliveries, NULL, "How often it was leased, this time included.", NULL},
     {"closed", lease_closed, NULL, "Whether it was acknowledged or given back.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
+static PyMemberDef lease_members[] = {
+    {"value", T_OBJECT_EX, offsetof(Lease, value), READONLY, "The value."}, /* the interpreter reads this kind by itself */
+    {NULL, 0, 0, 0, NULL},
+};
+
+static const char lease_text[] = "A value that is held until it is acknowledged; `Queue.lease` gives it.";
+
 static PyType_Slot lease_slots[] = {
+    {Py_tp_doc, (void *)(uintptr_t)lease_text},
+    {Py_tp_members, lease_members},
     {Py_tp_dealloc, lease_dealloc},
     {Py_tp_methods, lease_methods},
     {Py_tp_getset, lease_getset},
     {0, NULL},
 };
 
-PyType_Spec hot_lease_spec = {"shmspace._native.Lease", sizeof(Lease), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, lease_slots};
+PyType_Spec hot_lease_spec = {"shmspace.Lease", sizeof(Lease), 0, Py_TPFLAGS_DEFAULT, lease_slots};

@@ -46,14 +46,15 @@ PyObject *port_send(PyObject *object, PyObject *const *args, Py_ssize_t nargs, P
   if (hot_arguments(args, nargs, kwnames, names, 1, 2, slots) != 0) return NULL;
   int64_t timeout_ns = hot_timeout(slots[1], self->timeout_ns);
   if (timeout_ns == -2) return NULL;
-  if (!self->coder.bytes_pass || !PyBytes_CheckExact(slots[0])) {
-    return PyObject_CallMethod(object, "_send_slow", "OL", slots[0], (long long)timeout_ns);
-  }
-  if (put(self, 0, slots[0], timeout_ns) != 0) return NULL;
+  uint32_t number;
+  PyObject *bytes = hot_encoded(object, &self->coder, slots[0], &number);
+  int status = bytes ? put(self, number, bytes, timeout_ns) : -1;
+  Py_XDECREF(bytes);
+  if (status != 0) return NULL;
   Py_RETURN_NONE;
 }
 
-/* (number, bytes, timeout_ns): what _send_slow has encoded. */
+/* (number, bytes, timeout_ns): what is encoded already. */
 PyObject *port_send_stored(PyObject *object, PyObject *const *args, Py_ssize_t nargs) {
   if (nargs != 3 || !PyBytes_Check(args[1])) return PyErr_Format(PyExc_TypeError, "expected number, bytes, timeout_ns");
   unsigned long codec = PyLong_AsUnsignedLong(args[0]);

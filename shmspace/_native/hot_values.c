@@ -68,6 +68,8 @@ static void probe(Call *call) {
 /* Only who finds nothing looks whether somebody has died; where there is always something, what a dead one holds would stay
  * away. So a look now and then, which asks the kernel at most every 10 ms. */
 void hot_look_for_dead(Call *call) {
+  Shelf *self = call->self;
+  if (self->queue && !shm_queue_probe_is_due(self->queue, self->lane)) return;
   Py_BEGIN_ALLOW_THREADS
   probe(call);
   Py_END_ALLOW_THREADS
@@ -153,20 +155,11 @@ static int64_t blocking_timeout(PyObject *block, PyObject *timeout) {
 /* Put one value: 0, or -1 with an exception. */
 static int put_value(Call *call, PyObject *value, int64_t timeout_ns) {
   Shelf *self = call->self;
-  PyObject *list = NULL, *kept = NULL;
-  shm_piece piece;
+  uint32_t number;
   int result = -1;
-  if (self->coder.bytes_pass && PyBytes_CheckExact(value)) {
-    char *data;
-    Py_ssize_t length;
-    PyBytes_AsStringAndSize(value, &data, &length);
-    piece = (shm_piece){data, (uint64_t)length, 0};
-  } else {
-    list = PyList_New(0);
-    kept = PyList_New(0);
-    if (!list || !kept || PyList_Append(list, value) != 0) goto end;
-    if (hot_encode_all((PyObject *)self, &self->coder, list, kept, &piece) != 0) goto end;
-  }
+  PyObject *bytes = hot_encoded((PyObject *)self, &self->coder, value, &number);
+  if (!bytes) return -1;
+  shm_piece piece = {PyBytes_AsString(bytes), (uint64_t)PyBytes_Size(bytes), number};
   call->pieces = &piece;
   call->count = 1;
   for (;;) {
@@ -186,9 +179,7 @@ static int put_value(Call *call, PyObject *value, int64_t timeout_ns) {
     }
     if (status == RAISED || hot_fail((PyObject *)self, status, call->what, timeout_ns) != 0) break;
   }
-end:
-  Py_XDECREF(list);
-  Py_XDECREF(kept);
+  Py_DECREF(bytes);
   return result;
 }
 
@@ -214,10 +205,20 @@ static PyObject *put_all(Call *call, PyObject *values, int64_t timeout_ns) {
 }
 
 static PyObject *queue_put(PyObject *object, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames) {
-  static const char *const names[] = {"value", "block", "timeout"};
-  PyObject *slots[3];
-  if (hot_arguments(args, nargs, kwnames, names, 1, 3, slots) != 0) return NULL;
-  Call call = {.self = (Shelf *)object, .what = "put"};
+  static const char *const names[] = {"value", "block", "timeout", "item", "obj"}; /* as queue.Queue and multiprocessing say */
+  PyObject *slots[5] = {NULL};
+  if (nargs != 1 || kwnames) {
+    if (hot_arguments(args, nargs, kwnames, names, 0, nargs > 3 ? 3 : 5, slots) != 0) return NULL;
+  } else {
+    slots[0] = args[0];
+  }
+  for (int i = 3; i < 5; i++) {
+    if (slots[0] && slots[i]) return PyErr_Format(PyExc_TypeError, "argument 'value' was given twice, once as '%s'", names[i]);
+    if (slots[i]) slots[0] = slots[i];
+  }
+  if (!slots[0]) return PyErr_Format(PyExc_TypeError, "missing argument 'value'");
+  Call call;
+  hot_begin(&call, (Shelf *)object, "put", 0);
   int64_t timeout_ns = blocking_timeout(slots[1], slots[2]);
   if (timeout_ns == -2 || put_value(&call, slots[0], timeout_ns) != 0) return NULL;
   Py_RETURN_NONE;
@@ -227,7 +228,8 @@ static PyObject *queue_put_many(PyObject *object, PyObject *const *args, Py_ssiz
   static const char *const names[] = {"values", "timeout"};
   PyObject *slots[2];
   if (hot_arguments(args, nargs, kwnames, names, 1, 2, slots) != 0) return NULL;
-  Call call = {.self = (Shelf *)object, .what = "put_many"};
+  Call call;
+  hot_begin(&call, (Shelf *)object, "put_many", 0);
   int64_t timeout_ns = hot_timeout(slots[1], FOREVER);
   return timeout_ns == -2 ? NULL : put_all(&call, slots[0], timeout_ns);
 }
@@ -236,7 +238,8 @@ static PyObject *tuples_out(PyObject *object, PyObject *const *args, Py_ssize_t 
   static const char *const names[] = {"key", "value", "timeout"};
   PyObject *slots[3];
   if (hot_arguments(args, nargs, kwnames, names, 2, 3, slots) != 0) return NULL;
-  Call call = {.self = (Shelf *)object, .what = "out"};
+  Call call;
+  hot_begin(&call, (Shelf *)object, "out", 0);
   int64_t timeout_ns = hot_timeout(slots[2], FOREVER);
   if (timeout_ns == -2 || hot_key(&call, slots[0]) != 0 || put_value(&call, slots[1], timeout_ns) != 0) return NULL;
   Py_RETURN_NONE;
@@ -246,7 +249,8 @@ static PyObject *tuples_out_many(PyObject *object, PyObject *const *args, Py_ssi
   static const char *const names[] = {"key", "values", "timeout"};
   PyObject *slots[3];
   if (hot_arguments(args, nargs, kwnames, names, 2, 3, slots) != 0) return NULL;
-  Call call = {.self = (Shelf *)object, .what = "out_many"};
+  Call call;
+  hot_begin(&call, (Shelf *)object, "out_many", 0);
   int64_t timeout_ns = hot_timeout(slots[2], FOREVER);
   return timeout_ns == -2 || hot_key(&call, slots[0]) != 0 ? NULL : put_all(&call, slots[1], timeout_ns);
 }
@@ -346,7 +350,8 @@ static PyObject *queue_get(PyObject *object, PyObject *const *args, Py_ssize_t n
   static const char *const names[] = {"block", "timeout"};
   PyObject *slots[2] = {NULL, NULL};
   if ((nargs || kwnames) && hot_arguments(args, nargs, kwnames, names, 0, 2, slots) != 0) return NULL;
-  Call call = {.self = (Shelf *)object, .what = "get", .flags = SHM_TAKE_HOLD};
+  Call call;
+  hot_begin(&call, (Shelf *)object, "get", SHM_TAKE_HOLD);
   int64_t timeout_ns = blocking_timeout(slots[0], slots[1]);
   return timeout_ns == -2 ? NULL : take_value(&call, timeout_ns, NULL);
 }
@@ -355,7 +360,8 @@ static PyObject *queue_get_many(PyObject *object, PyObject *const *args, Py_ssiz
   static const char *const names[] = {"max_count", "timeout"};
   PyObject *slots[2];
   if (hot_arguments(args, nargs, kwnames, names, 1, 2, slots) != 0) return NULL;
-  Call call = {.self = (Shelf *)object, .what = "get_many", .flags = SHM_TAKE_HOLD};
+  Call call;
+  hot_begin(&call, (Shelf *)object, "get_many", SHM_TAKE_HOLD);
   Py_ssize_t count = checked_count(slots[0]);
   int64_t timeout_ns = count < 0 ? -2 : hot_timeout(slots[1], FOREVER);
   return timeout_ns == -2 ? NULL : take_all(&call, count, timeout_ns);
@@ -365,7 +371,8 @@ static PyObject *take_key(PyObject *object, PyObject *const *args, Py_ssize_t na
   static const char *const names[] = {"key", "timeout"};
   PyObject *slots[2];
   if (hot_arguments(args, nargs, kwnames, names, 1, 2, slots) != 0) return NULL;
-  Call call = {.self = (Shelf *)object, .what = what, .flags = flags};
+  Call call;
+  hot_begin(&call, (Shelf *)object, what, flags);
   int64_t timeout_ns = hot_timeout(slots[1], FOREVER);
   return timeout_ns == -2 || hot_key(&call, slots[0]) != 0 ? NULL : take_value(&call, timeout_ns, NULL);
 }
@@ -374,7 +381,8 @@ static PyObject *try_key(PyObject *object, PyObject *const *args, Py_ssize_t nar
   static const char *const names[] = {"key", "default"};
   PyObject *slots[2];
   if (hot_arguments(args, nargs, kwnames, names, 1, 2, slots) != 0) return NULL;
-  Call call = {.self = (Shelf *)object, .what = what, .flags = flags};
+  Call call;
+  hot_begin(&call, (Shelf *)object, what, flags);
   return hot_key(&call, slots[0]) != 0 ? NULL : take_value(&call, 0, slots[1] ? slots[1] : Py_None);
 }
 
@@ -398,28 +406,23 @@ static PyObject *tuples_take_many(PyObject *object, PyObject *const *args, Py_ss
   static const char *const names[] = {"key", "max_count", "timeout"};
   PyObject *slots[3];
   if (hot_arguments(args, nargs, kwnames, names, 2, 3, slots) != 0) return NULL;
-  Call call = {.self = (Shelf *)object, .what = "take_many", .flags = SHM_TAKE_HOLD};
+  Call call;
+  hot_begin(&call, (Shelf *)object, "take_many", SHM_TAKE_HOLD);
   Py_ssize_t count = checked_count(slots[1]);
   int64_t timeout_ns = count < 0 ? -2 : hot_timeout(slots[2], FOREVER);
   return timeout_ns == -2 || hot_key(&call, slots[0]) != 0 ? NULL : take_all(&call, count, timeout_ns);
 }
 
 /* ---- the type -------------------------------------------------------------------------------------------------------------- */
-/* _bind(queue, tuples, lane, encode, decode, most_bytes, bytes_pass, lease) */
+/* _bind(queue, tuples, lane, codec, most_bytes) */
 static PyObject *shelf_bind(PyObject *object, PyObject *args) {
   Shelf *self = (Shelf *)object;
   unsigned long long queue, tuples, most;
   unsigned int lane;
-  int bytes_pass;
-  PyObject *encode, *decode, *lease;
-  if (!PyArg_ParseTuple(args, "KKIOOKpO", &queue, &tuples, &lane, &encode, &decode, &most, &bytes_pass, &lease)) return NULL;
-  hot_coder_set(&self->coder, encode, decode);
-  self->coder.most_bytes = most;
-  self->coder.bytes_pass = bytes_pass;
+  PyObject *codec;
+  if (!PyArg_ParseTuple(args, "KKIOK", &queue, &tuples, &lane, &codec, &most)) return NULL;
+  if (hot_coder_set(&self->coder, codec, most) != 0) return NULL;
   self->lane = lane;
-  Py_INCREF(lease);
-  Py_XDECREF(self->lease);
-  self->lease = lease;
   self->queue = (shm_queue *)(uintptr_t)queue;
   self->tuples = (shm_tuples *)(uintptr_t)tuples;
   Py_RETURN_NONE;
@@ -438,7 +441,6 @@ static void shelf_dealloc(PyObject *object) {
   Shelf *self = (Shelf *)object;
   PyTypeObject *type = Py_TYPE(object);
   hot_coder_clear(&self->coder);
-  Py_XDECREF(self->lease);
   freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
   release(object);
   Py_DECREF(type);

@@ -10,7 +10,6 @@ typedef struct {
   shm_tuples *tuples;
   uint32_t lane;       /* of the queue */
   Coder coder;
-  PyObject *lease;     /* the type that leases are made of */
   uint32_t takes;      /* calls that took, roughly */
 } Shelf;
 
@@ -31,6 +30,18 @@ typedef int step(Call *call, uint64_t deadline_ns);
 
 step hot_step_put, hot_step_take;
 
+/* For one value: all but what the C core fills in. */
+static inline void hot_begin(Call *call, Shelf *self, const char *what, uint32_t flags) {
+  call->self = self;
+  call->what = what;
+  call->key = NULL;
+  call->key_length = 0;
+  call->flags = flags;
+  call->count = call->done = 0;
+  call->wait = (shm_wait){0};
+  call->taken.held = 0;
+}
+
 /* Take it step by step until it says something else than "nothing yet" (none), or time is up. RAISED: an exception is set, and
  * nothing was taken. */
 int hot_persist(Call *call, step *step, int none, int64_t timeout_ns);
@@ -49,6 +60,7 @@ void hot_return(Call *call);
 int hot_key(Call *call, PyObject *key);
 
 extern PyType_Spec hot_shelf_spec, hot_lease_spec;
+extern PyTypeObject *hot_lease_type;
 PyObject *shelf_adopt_lease(PyObject *object, PyObject *address);
 PyObject *shelf_lease(PyObject *object, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
 
