@@ -73,7 +73,7 @@ def finish_tasks(jobs: mp.JoinableQueue, done: mp.SimpleQueue) -> None:
 def log_through(queue: mp.Queue) -> None:
     logger = logging.getLogger("worker")
     logger.setLevel(logging.INFO)
-    logger.addHandler(logging.handlers.QueueHandler(queue))  # type: ignore[arg-type]
+    logger.addHandler(logging.handlers.QueueHandler(queue))
     logger.propagate = False
     logger.info("said by %s", "the worker")
 
