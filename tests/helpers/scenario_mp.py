@@ -154,3 +154,9 @@ def relay_and_die(queue: mp.Queue) -> None:
 def close_what_is_there(queue: mp.Queue) -> None:
     queue.put("before")
     queue.close()
+
+
+def drain_on_order(orders: mp.Queue, queue: mp.Queue, back: mp.Queue) -> None:
+    """Get as many as is asked for, in all, and send them back."""
+    wanted = orders.get()
+    back.put([queue.get() for _ in range(wanted)])
