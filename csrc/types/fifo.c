@@ -386,13 +386,18 @@ void shm__garbage_free(struct shm__space *space, struct shm__garbage *garbage) {
 }
 
 /* ---- repair -------------------------------------------------------------------------------------------------------------- */
+/* Was the value that comes next, at tail, put already? Then tail will follow. Its place, without a cell if that is damaged. */
+static int was_put(struct shm__fifo *fifo, u64 tail, struct shm__place *place) {
+  *place = shm__fifo_place(fifo, shm_load_acquire(&fifo->in->last), tail);
+  u64 word = place->cell ? shm_load_acquire(&place->cell->word) : 0;
+  int32_t age = shm__cell_age(word, tail);
+  return place->cell && (age > 0 || (age == 0 && shm__cell_state(word) != SHM_VALUE_FREE));
+}
+
 int shm__fifo_was_put(struct shm__fifo *fifo) {
-  struct shm__place place = shm__fifo_place(fifo, fifo->in->last, fifo->in->tail);
-  if (!place.cell) return 0;
-  u64 word = shm_load_acquire(&place.cell->word);
-  int32_t age = shm__cell_age(word, place.index);
-  if (age > 0 || (age == 0 && shm__cell_state(word) != SHM_VALUE_FREE)) return 1;
-  if (age == 0) place.cell->block = 0;
+  struct shm__place place;
+  if (was_put(fifo, fifo->in->tail, &place)) return 1;
+  if (place.cell && shm__cell_age(shm_load_acquire(&place.cell->word), place.index) == 0) place.cell->block = 0;
   return 0;
 }
 
@@ -406,16 +411,11 @@ void shm__fifo_repair_in(struct shm__fifo *fifo) {
     segment = segment_at(fifo, in->last);
   }
   if (!segment) return;
-  struct shm_cell *cell = cell_of(segment, in->tail);
-  for (; left > 0; left--) {
-    u64 word = shm_load_acquire(&cell->word);
-    int32_t age = shm__cell_age(word, in->tail);
-    if (age < 0 || (age == 0 && shm__cell_state(word) == SHM_VALUE_FREE)) break;
-    shm_store_release(&in->tail, in->tail + 1); /* it was published */
-    cell = cell_of(segment, in->tail);
-  }
+  struct shm__place place;
+  while (was_put(fifo, in->tail, &place) && left-- > 0) shm_store_release(&in->tail, in->tail + 1);
+  struct shm_cell *cell = place.cell;
   /* The value that was being put; a block that was taken from here is not LINKED with this generation any more. */
-  if (cell->block && shm__cell_state(shm_load_acquire(&cell->word)) == SHM_VALUE_FREE) {
+  if (cell && cell->block && shm__cell_state(shm_load_acquire(&cell->word)) == SHM_VALUE_FREE) {
     shm__block_drop(fifo->space, (struct shm__ref){cell->block, cell->block_gen}, fifo->id);
   }
   shm_store_release(&in->seen_taken, 0);
@@ -444,6 +444,8 @@ static void count_cell(struct shm__fifo *fifo, u64 segment, struct shm_cell *cel
 void shm__fifo_repair_out(struct shm__fifo *fifo) {
   struct shm_fifo_out *out = fifo->out;
   u64 left = most_steps(fifo), tail = shm_load_acquire(&fifo->in->tail);
+  struct shm__place next;
+  tail += (u64)was_put(fifo, tail, &next); /* it may have been taken before tail followed; last may move on meanwhile */
   struct census census = {.tail = tail, .first = tail, .repair = 1};
   shm__fifo_walk(fifo, UINT64_MAX, count_cell, &census);
   shm_store_release(&out->taken, tail - census.ready);

@@ -263,7 +263,12 @@ int shm__fifo_serve(struct shm__fifo *fifo, int keep, struct shm__value *value, 
                     struct shm__garbage *garbage) {
   struct shm_fifo_out *out = fifo->out;
   struct shm_fifo_line *line = fifo->line;
-  if (__builtin_expect(out->returned != out->returned_seen || line->first, 0) && shm__waiters_settle(fifo, wakes)) return SHM_BUSY;
+  struct spot spot;
+  if (__builtin_expect(out->returned != out->returned_seen || line->first, 0)) {
+    if (shm__waiters_settle(fifo, wakes)) return SHM_BUSY;
+    /* A value that comes only now is for those who wait: who puts it looks at the line. */
+    if (find_waiting(fifo, SHM_WAITER_READ, &spot) || find_waiting(fifo, SHM_WAITER_TAKE, &spot)) return SHM_EMPTY;
+  }
   int status = shm__fifo_take(fifo, keep, value, place);
   if (fifo->crossed) shm__fifo_collect(fifo, garbage);
   if (status == SHM_OK) admit_all(fifo, wakes); /* whoever is left goes in with the next one who looks */
