@@ -371,7 +371,7 @@ typedef uint64_t u64;
   F(u64, intent_index, 160, LOCK(take_lock), "index of that value")                                                    \
   F(u64, intent_finished, 168, LOCK(take_lock), "finished before that")                                                \
   F(u64, probed_ns, 176, COUNTER, "when a waiter last looked for the dead (monotonic); a hint")                        \
-  F(u64, pad4, 184, ZERO, "")                                                                                          \
+  F(u64, buried_index, 184, LOCK(put_lock), "of the dead letters: index at which that one is put")                     \
   A(u64, out, 8, 192, LOCK(take_lock), "a shm_fifo_out")                                                               \
   A(u64, line, 2, 256, LOCK(take_lock), "a shm_fifo_line")                                                             \
   F(u32, join_event, 272, COUNTER, "event word: every value is done with")                                             \

@@ -25,9 +25,9 @@
  *   adding a segment ("fifo.grown")                last is behind                    heir of the put lock moves last, links it
  *   taking an inline value ("fifo.taken")          it is taken; head is behind       heir of the take lock
  *   holding a value ("fifo.held")                  it is held by the dead            reap makes it ready again
- *   letting go of its block ("fifo.letting_go")    as above                          reap, which links the block again
+ *   letting go of its block ("fifo.detached")      as above                          reap, which links the block again
  *   finishing ("fifo.done")                        it is taken                       reap frees the block
- *   giving it back ("fifo.given_back")             RETURNED                          whoever has the take lock next
+ *   giving it back ("fifo.marked")                 RETURNED                          whoever has the take lock next
  *   making it ready again ("fifo.returned")        it is ready; head may be above    heir of the take lock
  *   holding a used up segment ("fifo.collected")   it is in the chain                heir of the take lock links it again
  *   unlinking it ("fifo.unlinked")                 nothing                           reap frees it
@@ -264,8 +264,8 @@ int shm__fifo_read_held(struct shm__fifo *fifo, const struct shm__place *place, 
 struct shm__ref shm__fifo_done(struct shm__fifo *fifo, const struct shm__place *place) {
   struct shm_cell *cell = place->cell;
   struct shm__ref block = {cell->block, cell->block_gen};
-  if (block.offset && !shm__block_hold(fifo->space, block, fifo->id)) block.offset = 0; /* a waiter that looks at it has it */
-  SHM_POINT("fifo.letting_go");
+  if (block.offset && !shm__block_hold(fifo->space, block, fifo->id)) block.offset = 0; /* inherited */
+  SHM_POINT("fifo.detached");
   shm_store_release(&cell->word, shm__cell_word(place->index + place->cells, SHM_VALUE_FREE, 0)); /* SYNC fifo.done */
   SHM_POINT("fifo.done");
   return block;
@@ -279,7 +279,7 @@ void shm__fifo_forget(struct shm__fifo *fifo, const struct shm__place *place) {
 
 void shm__fifo_give_back(struct shm__fifo *fifo, const struct shm__place *place) {
   shm_store_release(&place->cell->word, shm__cell_word(place->index, SHM_VALUE_RETURNED, 0));
-  SHM_POINT("fifo.given_back");
+  SHM_POINT("fifo.marked");
   shm_add(&fifo->out->returned, 1);
 }
 
@@ -394,9 +394,9 @@ static int was_put(struct shm__fifo *fifo, u64 tail, struct shm__place *place) {
   return place->cell && (age > 0 || (age == 0 && shm__cell_state(word) != SHM_VALUE_FREE));
 }
 
-int shm__fifo_was_put(struct shm__fifo *fifo) {
+int shm__fifo_was_put(struct shm__fifo *fifo, u64 index) {
   struct shm__place place;
-  if (was_put(fifo, fifo->in->tail, &place)) return 1;
+  if (fifo->in->tail != index || was_put(fifo, index, &place)) return 1;
   if (place.cell && shm__cell_age(shm_load_acquire(&place.cell->word), place.index) == 0) place.cell->block = 0;
   return 0;
 }

@@ -58,8 +58,8 @@ int shm__fifo_put(struct shm__fifo *fifo, const struct shm__value *value);
 u32 shm__fifo_next_cells(struct shm__fifo *fifo);
 void shm__fifo_grow(struct shm__fifo *fifo, struct shm__ref segment, u32 cells);
 int shm__fifo_is_full(struct shm__fifo *fifo); /* the next value needs a segment */
-/* For the heir of the lock: was the value that was being put published? Forgets its block if it was not. */
-int shm__fifo_was_put(struct shm__fifo *fifo);
+/* For the heir of the lock: was the value that was being put with this index published? Forgets its block if it was not. */
+int shm__fifo_was_put(struct shm__fifo *fifo, u64 index);
 void shm__fifo_repair_in(struct shm__fifo *fifo);
 
 /* ---- with the take lock ---- */
@@ -97,9 +97,10 @@ int shm__glance_again(void *glance); /* SHM_OK: it has changed; SHM_EMPTY. Witho
 struct shm__place shm__fifo_place(struct shm__fifo *fifo, u64 segment, u64 index);
 /* What lies at a place that is held by us. */
 int shm__fifo_read_held(struct shm__fifo *fifo, const struct shm__place *place, struct shm__value *value);
-/* It is taken for good. Its block, HELD by us, is to be freed. */
+/* It is taken for good. Its block, HELD by us, is to be freed; nothing if a waiter has inherited that. */
 struct shm__ref shm__fifo_done(struct shm__fifo *fifo, const struct shm__place *place);
-/* As done, but the block belongs to the structure still: somebody else has it. */
+/* As done, but the block belongs to another value of the structure now. Behind an intent: the value is damaged if that cannot
+ * be finished. */
 void shm__fifo_forget(struct shm__fifo *fifo, const struct shm__place *place);
 /* It was not taken after all: as shm__fifo_return, by whoever has the take lock next. */
 void shm__fifo_give_back(struct shm__fifo *fifo, const struct shm__place *place);

@@ -310,11 +310,10 @@ static struct shm_waiter *find_pinning(struct shm__fifo *fifo, struct shm__ref b
   return NULL;
 }
 
-int shm__waiters_inherit(struct shm__fifo *fifo, struct shm__ref block) {
+void shm__waiters_inherit(struct shm__fifo *fifo, struct shm__ref block) {
   struct shm_waiter *heir = find_pinning(fifo, block, NULL);
-  int given = heir && shm__block_give(fifo->space, block, fifo->id, heir->owner);
+  if (heir) shm__block_give(fifo->space, block, fifo->id, heir->owner);
   SHM_POINT("waiters.inherited");
-  return given;
 }
 
 /* This one does not look any more. The block if that leaves it with us: who had it is the owner of the waiter. */

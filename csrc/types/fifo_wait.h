@@ -43,8 +43,8 @@ int shm__waiters_close(struct shm__fifo *fifo, struct shm__wakes *wakes);
 /* Take ours out of the line, wherever it stands; if it was shown a block that nobody else looks at any more, that is
  * returned, HELD by us, to be freed. */
 struct shm__ref shm__waiters_remove(struct shm__fifo *fifo, const struct shm__waiter *waiter);
-/* Does a waiter look at this block? Then it becomes its. */
-int shm__waiters_inherit(struct shm__fifo *fifo, struct shm__ref block);
+/* A waiter that looks at this block has it from now on. */
+void shm__waiters_inherit(struct shm__fifo *fifo, struct shm__ref block);
 void shm__waiters_recover(struct shm__fifo *fifo, u32 dead);
 void shm__waiters_repair(struct shm__fifo *fifo);
 u64 shm__waiters_count(struct shm__fifo *fifo); /* that take or read; without the lock: about */

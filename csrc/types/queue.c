@@ -5,15 +5,12 @@
  * Invariants
  *   1. finished counts values that are done with; with tail it says how many are not. It is changed by the take lock's holder,
  *      and where a value goes with it, behind an intent that says what finished was before.
- *   2. A value is buried by putting it, with its block, into lane 1, and letting go of it in lane 0, behind intents in both:
- *      lane 1's says whether it was published there.
- *   3. Whoever puts or gives back looks at the line of waiters when the value is visible and his lock is given up.
+ *   2. Whoever puts or gives back looks at the line of waiters when the value is visible and his lock is given up.
  *   Lock order: lane 0 put, lane 0 take, lane 1 put, lane 1 take.
  *
  * Crash table (died after ...)
- *   declaring what is to be done ("queue.intended")  heir of the take lock finishes it; a burial only if it was published
+ *   declaring what is to be done ("queue.intended")  heir of the take lock finishes it
  *   counting ("queue.counted")                       as above
- *   publishing a dead letter ("queue.buried")        heir of lane 1's put lock notes it, heir of lane 0's take lock lets go
  *   shutting down ("queue.shut")                     the first waiter whose nap ends (100 ms) lets all leave
  */
 #include "queue_lane.h"

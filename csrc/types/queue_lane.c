@@ -1,5 +1,16 @@
 /* queue_lane.c: the two lanes of a queue: how they are made, locked, repaired, and how a value gets from one to the other.
- * Invariants and crash table stand in queue.c.
+ * What else holds of queues stands in queue.c.
+ *
+ * Invariants
+ *   1. A value is buried by putting it, with its block, into lane 1, and letting go of it in lane 0, under lane 0's take lock
+ *      and lane 1's put lock, behind intents in both: lane 0's names the value, lane 1's its place to be.
+ *   2. Lane 1's intent tells whether it was published there, from its place alone; it is there as long as lane 0's is.
+ *
+ * Crash table (died after ...)
+ *   declaring a burial ("lane.intended")        heir of lane 1's put lock finds nothing published; the value stays in lane 0
+ *   publishing the dead letter ("lane.buried")  heir of lane 1's put lock notes it, heir of lane 0's take lock lets go of it
+ *   counting it ("lane.counted")                heir of lane 0's take lock counts again, from what finished was before
+ *   finishing a burial ("lane.inherited")       the next heir does the same again
  */
 #include "queue_lane.h"
 
@@ -77,9 +88,11 @@ static int finish_intent(struct shm__queue *queue, u32 n) {
     int status = shm__lane_lock_to_end(shm__lane_lock_put, queue, 1);
     if (status != SHM_OK) return status;
     int published = queue->lane[1].shared->buried == 2; /* lane 1's heir has found out */
-    queue->lane[1].shared->buried = 0;
     if (published && there) shm__fifo_forget(&lane->fifo, &place);
     if (published) shared->finished = shared->intent_finished + 1;
+    SHM_POINT("lane.inherited");
+    shm_store_release(&shared->intent, SHM_INTENT_NONE); /* first: the next heir, too, must learn that it was published */
+    queue->lane[1].shared->buried = 0;
     shm__unlock(&queue->lane[1].shared->put_lock);
   } else if (shared->intent == SHM_INTENT_FINISH) {
     shared->finished = shared->intent_finished + 1;
@@ -110,7 +123,7 @@ int shm__lane_lock_put(struct shm__queue *queue, u32 n, u64 deadline_ns) {
   int status = shm__lock(queue->space, &lane->shared->put_lock, deadline_ns, queue->id);
   if (__builtin_expect(status != SHM__REPAIR, 1)) return status;
   if (lane->shared->buried == 1) {
-    int published = shm__fifo_was_put(&lane->fifo);
+    int published = shm__fifo_was_put(&lane->fifo, lane->shared->buried_index);
     lane->shared->buried = published ? 2 : 0; /* not published: the block is lane 0's, and stays its */
   }
   shm__fifo_repair_in(&lane->fifo);
@@ -158,16 +171,17 @@ static int bury(struct shm__queue *queue, const struct shm__place *place, const 
   shared->intent_segment = place->segment;
   shared->intent_index = place->index;
   shared->intent_finished = shared->finished;
-  dead->buried = 1;
+  dead->buried_index = queue->lane[1].fifo.in->tail;
+  shm_store_release(&dead->buried, 1);
   shm_store_release(&shared->intent, SHM_INTENT_BURY);
-  SHM_POINT("queue.intended");
+  SHM_POINT("lane.intended");
   status = shm__fifo_put(&queue->lane[1].fifo, value);
-  SHM_POINT("queue.buried");
+  SHM_POINT("lane.buried");
   if (status == SHM_OK) {
     shm_store_release(&dead->buried, 2);
     shm__fifo_forget(&queue->lane[0].fifo, place);
     shared->finished++;
-    SHM_POINT("queue.counted");
+    SHM_POINT("lane.counted");
   }
   if (status == SHM__GROW) *cells = shm__fifo_next_cells(&queue->lane[1].fifo);
   shm_store_release(&shared->intent, SHM_INTENT_NONE);

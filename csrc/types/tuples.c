@@ -11,9 +11,6 @@
  *
  * Crash table (died after ...)
  *   naming an entry ("tuples.named")        heir of that lock repairs its fifo
- *   adding an entry ("tuples.added")        it is there, and idle: listed by the heir of the take lock
- *   holding an idle entry's segments ("tuples.emptied")  the heir of the take lock links them again
- *   shutting down ("tuples.shut")           waiters whose naps end (100 ms) let all at their key leave
  */
 #include "tuples_shard.h"
 
@@ -272,12 +269,8 @@ static void finish(struct shm__tuples *tuples, const struct shm__key *key, struc
   } else if (find_to_end(tuples, key, &spot) != SHM_OK) {
     shm__fifo_done(&fifo, place); /* a stopped process has it: the block stays ours until we leave */
   } else {
-    if (spot.entry && shm__waiters_inherit(&spot.fifo, block)) {
-      shm__fifo_forget(&fifo, place);
-      block.offset = 0;
-    } else {
-      block = shm__fifo_done(&fifo, place);
-    }
+    if (spot.entry) shm__waiters_inherit(&spot.fifo, block);
+    block = shm__fifo_done(&fifo, place); /* nothing if somebody has inherited it */
     leave_spot(tuples, &spot, &wakes, NULL);
     shm__block_free(tuples->space, block);
   }

@@ -1,5 +1,8 @@
 /* tuples_end.c: what concerns a whole tuple space: looking, shutting down, and what becomes of it when members die.
- * Invariants and crash table stand in tuples.c.
+ * Invariants stand in tuples.c.
+ *
+ * Crash table (died after ...)
+ *   shutting down ("tuples.shut")           waiters whose naps end (100 ms) let all at their key leave
  */
 #include <string.h>
 
@@ -89,8 +92,8 @@ static int close_entry(struct shm__tuples *tuples, struct shm__shard *shard, u64
   while (closing->immediate && shm__fifo_take(fifo, 0, &value, &place) == SHM_OK) {
     if (!place.cell) continue;
     struct shm__ref block = {place.cell->block, place.cell->block_gen};
-    if (shm__waiters_inherit(fifo, block)) shm__fifo_forget(fifo, &place);
-    else shm__block_free(tuples->space, shm__fifo_done(fifo, &place));
+    shm__waiters_inherit(fifo, block);
+    shm__block_free(tuples->space, shm__fifo_done(fifo, &place)); /* nothing if somebody has inherited it */
   }
   shm__tuples_left(shard, at, fifo);
   return 0;

@@ -1,5 +1,9 @@
 /* tuples_shard.c: the shards of a tuple space: how they are made, locked and repaired, and how entries come and go.
- * Invariants and crash table stand in tuples.c.
+ * Invariants stand in tuples.c.
+ *
+ * Crash table (died after ...)
+ *   adding an entry ("tuples.added")        it is there, and idle: listed by the heir of the take lock
+ *   holding an idle entry's segments ("tuples.emptied")  the heir of the take lock links them again
  */
 #include "tuples_shard.h"
 
