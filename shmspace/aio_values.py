@@ -196,6 +196,7 @@ def _line_for(attachment: Attachment) -> _Line:
 async def _persist(call: _Call, timeout: float | None) -> None:
     """Have the call done. Raises what its refusal means; nothing is taken then."""
     shelf, nap = call.shelf, 0.0
+    polls = shelf._space.readonly  # it can stand in no line
     limit = deadline_of(timeout)
     wanted_ns = -1 if limit == math.inf else int((timeout or 0) * 1e9)
     locked_limit = time.monotonic() + _PATIENCE_S if timeout == 0 else limit
@@ -205,7 +206,8 @@ async def _persist(call: _Call, timeout: float | None) -> None:
             status = call.attempt(0 if timeout == 0 else _BELL)
             if status == lib.SHM_OK:
                 return
-            if status == lib.SHM_BUSY and time.monotonic() < locked_limit:
+            again = locked_limit if status == lib.SHM_BUSY else limit if status == call.none and polls else -math.inf
+            if time.monotonic() < again:
                 await asyncio.sleep(nap)
                 nap = min(2 * nap + 0.001, _NAP_MOST_S)
             elif status == lib.SHM_FORKED:

@@ -91,6 +91,8 @@ class Queue(Shelf):
 
     Raises `Full`, `Closed` (shut down or deleted), `CodecError`, `SpaceFull`.
     """
+    put_nowait = _native.Shelf._put_nowait
+    """``put_nowait(value)``: put a value if there is room at once, else `Full`."""
     put_many = _native.Shelf._put_many
     """``put_many(values, timeout=None) -> int``: put values in order as room appears; how many.
 
@@ -112,10 +114,6 @@ class Queue(Shelf):
 
     Raises `Empty`, `Closed` (shut down and empty, or deleted), `CodecError`.
     """
-
-    def put_nowait(self, value: object) -> None:
-        """Put a value if there is room at once, else `Full`."""
-        self.put(value, False)
 
     def get_nowait(self) -> Any:
         """Take a value that is there, else `Empty`."""

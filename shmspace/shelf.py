@@ -46,7 +46,7 @@ class Shelf(_native.Shelf, Handle):  # type: ignore[misc]  # a native type
         """Have ``call(space, name, ...)`` of the C interface open it."""
         if self._space.readonly and not self._space.exists(self._kind, self._name):
             raise NotFound(f"there is no {self._kind} {self.name!r} in {self._space}, which is open read-only")
-        pointer, name, wanted = self._space._pointer(changing=True), self._name, self._wanted
+        pointer, name, wanted = self._space._pointer(), self._name, self._wanted
         status = self._make(
             lambda limit, room: call(pointer, name, len(name), wanted, self._given, self._create, limit, room)
         )

@@ -59,12 +59,8 @@ static int check_options(const struct shm__ring *ring, const shm_channel_options
 
 /* A read-only space cannot keep the structure with a bit: it looks whether it is still the one it opened. */
 static int open_readonly(struct shm__space *space, const char *name, u32 name_length, shm_channel *channel) {
-  channel->core.deletions = shm_load_acquire(&space->header->deletions); /* SYNC directory.deletions */
-  const struct shm_entry *entry = shm__directory_look(space, SHM_KIND_CHANNEL, name, name_length);
-  if (!entry) {
-    return shm__fail(SHM_NOT_FOUND, "%s has no channel named %.*s", space->path, (int)name_length, name);
-  }
-  return shm__ring_bind(space, entry->main, &channel->core.ring);
+  int status = shm__directory_sight(space, SHM_KIND_CHANNEL, name, name_length, &channel->sight);
+  return status == SHM_OK ? shm__ring_bind(space, channel->sight.main, &channel->core.ring) : status;
 }
 
 int shm_channel_open(shm_space *space, const char *name, uint32_t name_length, const shm_channel_options *options,
@@ -118,7 +114,7 @@ static int open_port(shm_channel *parent, u32 role, u64 deadline_ns, shm_channel
   int status = shm__channel_enter(parent);
   if (status == SHM_OK) {
     made->core.ring = parent->core.ring;
-    made->core.deletions = parent->core.deletions;
+    made->sight = parent->sight;
     made->epoch = parent->epoch;
     status = take_place(made, parent, role, deadline_ns);
     shm__channel_leave(parent);
@@ -173,41 +169,12 @@ void shm_channel_free(shm_channel *channel) {
   free(channel);
 }
 
-struct search {
-  const shm_channel *channel;
-  int found;
-};
-
-static int is_it(const struct shm__space *space, const struct shm_entry *entry, void *context) {
-  struct search *search = context;
-  const struct shm__ring *ring = &search->channel->core.ring;
-  search->found = entry->kind == SHM_KIND_CHANNEL && entry->id == ring->id && entry->main == shm__offset_of(space, ring->shared);
-  return search->found;
-}
-
-/* Without our bit in the directory: is the structure still the one that we opened? Something was deleted since. */
-static int still_there(shm_channel *channel) {
-  struct shm__space *space = channel->core.ring.space;
-  u64 deletions = shm_load_acquire(&space->header->deletions); /* SYNC directory.deletions */
-  while (deletions != shm_load_relaxed(&channel->core.deletions)) {
-    struct search search = {channel, 0};
-    int found = shm__directory_walk(space, is_it, &search) == SHM_OK && search.found;
-    u64 now = shm_load_acquire(&space->header->deletions);
-    if (!found && now == deletions) return 0; /* else the chain may have changed under our feet */
-    if (found) {
-      shm_store_relaxed(&channel->core.deletions, deletions); /* relaxed: of this process only, a hint */
-      return 1;
-    }
-    deletions = now;
-  }
-  return 1;
-}
-
 int shm_channel_alive(shm_channel *channel) {
   struct shm__space *space = channel->core.ring.space;
   if (shm_load_acquire(&space->header->life) != SHM_LIFE_LIVE || shm_load_acquire(&channel->core.closing)) return 0;
-  if (!space->readonly) return shm_load_acquire(&channel->core.ring.shared->life) == SHM_LIFE_LIVE;
-  return still_there(channel); /* its memory may be something else by now */
+  /* On a read-only space its memory may be something else by now: the word counts only if it is there behind it. */
+  int alive = shm_load_acquire(&channel->core.ring.shared->life) == SHM_LIFE_LIVE;
+  return alive && (!space->readonly || shm__directory_still_there(space, &channel->sight));
 }
 
 /* ---- looking ------------------------------------------------------------------------------------------------------------ */

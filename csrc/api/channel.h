@@ -11,6 +11,7 @@
 struct shm_channel {
   struct shm__channel core;
   struct shm__structure *structure; /* NULL on a read-only space, and once it was let go */
+  struct shm__sight sight;          /* on a read-only space */
   u32 epoch;                        /* fork epoch in which it was opened */
   u32 busy;                         /* calls under way that may sleep or copy for long */
 };

@@ -10,17 +10,23 @@
 struct shm__handle {
   struct shm__space *space;
   struct shm__structure *structure; /* NULL on a read-only space, and once it was let go */
-  u32 epoch;                        /* fork epoch in which it was opened */
+  struct shm__sight sight;          /* on a read-only space */
+  u32 epoch;                        /* fork epoch in which it was opened; 0 on a read-only space */
   u32 busy;                         /* calls under way */
   u32 closing;                      /* calls under way leave */
 };
 
-static inline int shm__handle_enter(struct shm__handle *handle) {
-  if (handle->epoch != shm__fork_epoch) return SHM_FORKED;
+static inline int shm__handle_begin(struct shm__handle *handle) {
   shm_add(&handle->busy, 1);
   if (!shm_load_acquire(&handle->closing) && !shm_load_acquire(&handle->space->closing)) return SHM_OK;
   shm_add(&handle->busy, (u32)-1);
   return SHM_CLOSED;
+}
+
+/* For calls that change something. */
+static inline int shm__handle_enter(struct shm__handle *handle) {
+  if (handle->epoch == shm__fork_epoch) return shm__handle_begin(handle);
+  return handle->space->readonly ? SHM_READ_ONLY : SHM_FORKED;
 }
 
 static inline void shm__handle_leave(struct shm__handle *handle) {
@@ -28,10 +34,44 @@ static inline void shm__handle_leave(struct shm__handle *handle) {
   shm_add(&handle->busy, (u32)-1);
 }
 
+/* For calls that only look. On a read-only space what they found counts if leaving says so, too. */
+static inline int shm__handle_enter_to_look(struct shm__handle *handle) {
+  return handle->space->readonly ? shm__handle_begin(handle) : shm__handle_enter(handle);
+}
+
+static inline int shm__handle_is_there(struct shm__handle *handle, const u32 *life) {
+  if (shm_load_acquire(&handle->space->header->life) != SHM_LIFE_LIVE || shm_load_acquire(&handle->closing)) return 0;
+  /* On a read-only space the word counts only if the structure is there behind it. */
+  int alive = shm_load_acquire(life) == SHM_LIFE_LIVE;
+  return alive && (!handle->space->readonly || shm__directory_still_there(handle->space, &handle->sight));
+}
+
+/* life: the word in its main block. */
+static inline int shm__handle_leave_look(struct shm__handle *handle, const u32 *life, int status) {
+  if (!handle->space->readonly) {
+    shm__handle_leave(handle);
+    return status;
+  }
+  shm_fence_acquire(); /* SYNC directory.deletions: what was read is read before they are looked at again */
+  if (!shm__handle_is_there(handle, life)) status = SHM_CLOSED;
+  shm_add(&handle->busy, (u32)-1);
+  return status;
+}
+
+/* Where the structure begins. */
+static inline u64 shm__handle_main(const struct shm__handle *handle) {
+  return handle->space->readonly ? handle->sight.main : handle->structure->main;
+}
+
 static inline int shm__handle_open(struct shm__handle *handle, struct shm__space *space, u32 kind, const char *name, u32 name_length,
                                    const struct shm__maker *maker, u64 deadline_ns) {
   *handle = (struct shm__handle){.space = space};
-  int status = space->readonly ? SHM_READ_ONLY : shm__enter(space);
+  int status = shm__enter(space);
+  if (status == SHM_OK && space->readonly) {
+    status = shm__directory_sight(space, kind, name, name_length, &handle->sight);
+    shm__leave(space);
+    return status;
+  }
   if (status != SHM_OK) return status;
   handle->epoch = space->epoch;
   status = shm__directory_open(space, kind, name, name_length, maker, deadline_ns, &handle->structure);
@@ -50,7 +90,7 @@ static inline void shm__handle_let_go(struct shm__handle *handle) {
 /* Make calls under way leave, wait until they have, and let go of the structure. */
 static inline void shm__handle_close(struct shm__handle *handle, void (*wake)(void *context), void *context) {
   shm_store_release(&handle->closing, 1);
-  if (handle->epoch != shm__fork_epoch) return; /* the parent's; its memory is freed with the handle */
+  if (handle->epoch != shm__fork_epoch && !handle->space->readonly) return; /* the parent's; freed with the handle */
   while (shm_load_acquire(&handle->busy)) { /* they leave at their next look */
     if (!handle->space->readonly) wake(context);
     shm__nap_ns(100000);

@@ -46,7 +46,7 @@ int shm_queue_open(shm_space *space, const char *name, uint32_t name_length, con
   struct shm__maker maker = {make_queue, &wanted};
   int status = shm__handle_open(&made->handle, space, SHM_KIND_QUEUE, name, name_length, create ? &maker : NULL, deadline_ns);
   if (status == SHM_OK) {
-    status = shm__queue_bind(space, made->handle.structure->main, &made->core);
+    status = shm__queue_bind(space, shm__handle_main(&made->handle), &made->core);
     if (status == SHM_OK) status = check_options(&made->core, options, given);
     if (status != SHM_OK) shm__handle_let_go(&made->handle);
   }
@@ -70,10 +70,7 @@ void shm_queue_free(shm_queue *queue) {
   free(queue);
 }
 
-int shm_queue_alive(shm_queue *queue) {
-  return shm_load_acquire(&queue->handle.space->header->life) == SHM_LIFE_LIVE &&
-         shm_load_acquire(&queue->core.shared->life) == SHM_LIFE_LIVE && !shm_load_acquire(&queue->handle.closing);
-}
+int shm_queue_alive(shm_queue *queue) { return shm__handle_is_there(&queue->handle, &queue->core.shared->life); }
 
 int shm_queue_is_shut(shm_queue *queue) { return shm_load_acquire(&queue->core.shared->stream) == SHM_STREAM_SHUT; }
 
@@ -85,12 +82,11 @@ void shm_queue_get_options(shm_queue *queue, shm_queue_options *options) {
 
 int shm_queue_stat(shm_queue *queue, uint32_t lane, shm_queue_facts *facts) {
   struct shm__queue_facts found;
-  int status = shm__handle_enter(&queue->handle);
+  int status = shm__handle_enter_to_look(&queue->handle);
   if (status != SHM_OK) return status;
   shm__queue_stat(&queue->core, lane, &found);
   *facts = (shm_queue_facts){found.ready, found.leased, found.dead, found.size_bytes, found.waiting, found.unfinished};
-  shm__handle_leave(&queue->handle);
-  return SHM_OK;
+  return shm__handle_leave_look(&queue->handle, &queue->core.shared->life, SHM_OK);
 }
 
 uint64_t shm_queue_length(shm_queue *queue, uint32_t lane) { return shm__fifo_length(&queue->core.lane[lane & 1].fifo); }
@@ -102,10 +98,9 @@ uint64_t shm_queue_unfinished(shm_queue *queue, uint32_t lane) {
 }
 
 uint64_t shm_queue_leases(shm_queue *queue, uint32_t lane, shm_lease_facts *facts, uint64_t room) {
-  if (shm__handle_enter(&queue->handle) != SHM_OK) return 0;
+  if (shm__handle_enter_to_look(&queue->handle) != SHM_OK) return 0;
   u64 count = shm__queue_leases(&queue->core, lane & 1, facts, room);
-  shm__handle_leave(&queue->handle);
-  return count;
+  return shm__handle_leave_look(&queue->handle, &queue->core.shared->life, SHM_OK) == SHM_OK ? count : 0;
 }
 
 struct lease_gathering {

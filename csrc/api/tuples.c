@@ -7,6 +7,8 @@
 #include "handle.h"
 #include "values.h"
 
+enum { READONLY_NAP_NS = 1000000 };
+
 struct shm_tuples {
   struct shm__handle handle;
   struct shm__tuples core;
@@ -40,7 +42,7 @@ int shm_tuples_open(shm_space *space, const char *name, uint32_t name_length, co
   struct shm__maker maker = {make_tuples, &wanted};
   int status = shm__handle_open(&made->handle, space, SHM_KIND_TUPLES, name, name_length, create ? &maker : NULL, deadline_ns);
   if (status == SHM_OK) {
-    status = shm__tuples_bind(space, made->handle.structure->main, &made->core);
+    status = shm__tuples_bind(space, shm__handle_main(&made->handle), &made->core);
     if (status == SHM_OK) status = check_options(&made->core, options, given);
     if (status != SHM_OK) shm__handle_let_go(&made->handle);
   }
@@ -64,10 +66,7 @@ void shm_tuples_free(shm_tuples *tuples) {
   free(tuples);
 }
 
-int shm_tuples_alive(shm_tuples *tuples) {
-  return shm_load_acquire(&tuples->handle.space->header->life) == SHM_LIFE_LIVE &&
-         shm_load_acquire(&tuples->core.shared->life) == SHM_LIFE_LIVE && !shm_load_acquire(&tuples->handle.closing);
-}
+int shm_tuples_alive(shm_tuples *tuples) { return shm__handle_is_there(&tuples->handle, &tuples->core.shared->life); }
 
 int shm_tuples_is_shut(shm_tuples *tuples) { return shm_load_acquire(&tuples->core.shared->stream) == SHM_STREAM_SHUT; }
 
@@ -79,30 +78,37 @@ void shm_tuples_get_options(shm_tuples *tuples, shm_tuples_options *options) {
 
 int shm_tuples_stat(shm_tuples *tuples, uint64_t deadline_ns, shm_tuples_facts *facts) {
   struct shm__tuples_facts found;
-  int status = shm__handle_enter(&tuples->handle);
+  int status = shm__handle_enter_to_look(&tuples->handle);
   if (status != SHM_OK) return status;
   status = shm__tuples_stat(&tuples->core, deadline_ns, &found);
   *facts = (shm_tuples_facts){found.keys, found.values, found.size_bytes, found.waiting};
-  shm__handle_leave(&tuples->handle);
-  return status;
+  return shm__handle_leave_look(&tuples->handle, &tuples->core.shared->life, status);
+}
+
+static int count(shm_tuples *tuples, const void *key, uint32_t key_length, u64 *values, u64 *waiting) {
+  struct shm__key wanted = shm__key_of(key, key_length);
+  int status = shm__handle_enter_to_look(&tuples->handle);
+  if (status == SHM_OK && tuples->handle.space->readonly) {
+    status = shm__tuples_count(&tuples->core, &wanted, values, waiting);
+  } else if (status == SHM_OK) {
+    *values = shm__tuples_length(&tuples->core, &wanted);
+    *waiting = shm__tuples_waiting(&tuples->core, &wanted);
+  } else {
+    return status;
+  }
+  return shm__handle_leave_look(&tuples->handle, &tuples->core.shared->life, status);
 }
 
 int64_t shm_tuples_length(shm_tuples *tuples, const void *key, uint32_t key_length) {
-  struct shm__key wanted = shm__key_of(key, key_length);
-  int status = shm__handle_enter(&tuples->handle);
-  if (status != SHM_OK) return status;
-  int64_t length = (int64_t)shm__tuples_length(&tuples->core, &wanted);
-  shm__handle_leave(&tuples->handle);
-  return length;
+  u64 values = 0, waiting = 0;
+  int status = count(tuples, key, key_length, &values, &waiting);
+  return status == SHM_OK ? (int64_t)values : status;
 }
 
 int64_t shm_tuples_waiting(shm_tuples *tuples, const void *key, uint32_t key_length) {
-  struct shm__key wanted = shm__key_of(key, key_length);
-  int status = shm__handle_enter(&tuples->handle);
-  if (status != SHM_OK) return status;
-  int64_t waiting = (int64_t)shm__tuples_waiting(&tuples->core, &wanted);
-  shm__handle_leave(&tuples->handle);
-  return waiting;
+  u64 values = 0, waiting = 0;
+  int status = count(tuples, key, key_length, &values, &waiting);
+  return status == SHM_OK ? (int64_t)waiting : status;
 }
 
 struct key_list {
@@ -134,12 +140,17 @@ static int list_key(const u8 *key, u32 length, u64 values, void *context) {
 int shm_tuples_keys(shm_tuples *tuples, const void *prefix, uint32_t prefix_length, uint64_t deadline_ns, uint8_t **keys,
                     uint64_t *size_bytes) {
   struct key_list list = {.prefix = prefix, .prefix_length = prefix_length};
-  int status = shm__handle_enter(&tuples->handle);
+  int status = shm__handle_enter_to_look(&tuples->handle);
   if (status != SHM_OK) return status;
-  for (u32 n = 0; n < tuples->core.shard_count && status == SHM_OK; n++) {
+  for (u32 n = 0; n < tuples->core.shard_count && status == SHM_OK;) {
+    u64 before = list.used_bytes;
     status = shm__tuples_walk(&tuples->core, n, deadline_ns, list_key, &list);
+    if (status == SHM_OK) n++;
+    if (status != SHM_BUSY || shm__monotonic_ns() >= deadline_ns) continue;
+    list.used_bytes = before; /* on a read-only space: keys came or went */
+    status = SHM_OK;
   }
-  shm__handle_leave(&tuples->handle);
+  status = shm__handle_leave_look(&tuples->handle, &tuples->core.shared->life, status);
   if (status != SHM_OK) {
     free(list.bytes);
     return status;
@@ -207,12 +218,46 @@ int shm_tuples_out(shm_tuples *tuples, const void *key, uint32_t key_length, con
 }
 
 /* ---- values out ------------------------------------------------------------------------------------------------------- */
+/* On a read-only space: a copy, which the wait keeps until it is left, since nobody can be told that we look. */
+static int look(shm_tuples *tuples, const struct shm__key *key, uint32_t flags, shm_wait *wait, u64 deadline_ns, shm_taken *taken) {
+  struct shm__value value;
+  u8 *copy = NULL;
+  if (!(flags & SHM_TAKE_READ)) return SHM_READ_ONLY;
+  for (;;) {
+    int status = shm__handle_enter_to_look(&tuples->handle);
+    if (status != SHM_OK) {
+      free(copy);
+      return status;
+    }
+    status = shm__tuples_look(&tuples->core, key, &value, &copy);
+    if (status == SHM_EMPTY && shm_tuples_is_shut(tuples)) status = SHM_CLOSED;
+    status = shm__handle_leave_look(&tuples->handle, &tuples->core.shared->life, status);
+    if (status == SHM_OK) break;
+    int waits = (status == SHM_EMPTY || status == SHM_BUSY) && deadline_ns > SHM__SPIN && shm__monotonic_ns() < deadline_ns;
+    if (!waits) {
+      free(copy);
+      return status;
+    }
+    shm__nap_ns(READONLY_NAP_NS); /* nobody wakes who cannot stand in line */
+  }
+  *taken = (shm_taken){.length_bytes = value.length_bytes, .codec = value.codec};
+  if (value.block.offset) {
+    taken->data = copy;
+    *wait = (shm_wait){.block = value.block.offset, .waiter = copy};
+  } else {
+    memcpy(taken->small, value.data, value.length_bytes);
+    free(copy);
+  }
+  return SHM_OK;
+}
+
 int shm_tuples_take(shm_tuples *tuples, const void *key, uint32_t key_length, uint32_t flags, shm_wait *wait, uint64_t deadline_ns,
                     shm_taken *taken) {
   struct shm__value value;
   struct shm__place place = {0};
   struct shm__key wanted = shm__key_of(key, key_length);
   int status = shm__handle_enter(&tuples->handle);
+  if (status == SHM_READ_ONLY) return look(tuples, &wanted, flags, wait, deadline_ns, taken);
   if (status != SHM_OK) return status;
   struct shm__waiter waiter = shm__waiter_of(wait);
   if (flags & SHM_TAKE_READ) {
@@ -239,6 +284,11 @@ int shm_tuples_leave(shm_tuples *tuples, const void *key, uint32_t key_length, u
   struct shm__place place = {0};
   struct shm__key wanted = shm__key_of(key, key_length);
   if (!wait->block) return SHM_EMPTY;
+  if (tuples->handle.space->readonly) {
+    free(wait->waiter); /* what we looked at */
+    *wait = (shm_wait){0};
+    return SHM_EMPTY;
+  }
   /* Not behind handle_enter: a handle that is being closed must leave its lines, too. */
   if (tuples->handle.epoch != shm__fork_epoch || shm__enter(tuples->handle.space) != SHM_OK) return SHM_EMPTY;
   struct shm__waiter waiter = shm__waiter_of(wait);

@@ -77,6 +77,46 @@ const struct shm_entry *shm__directory_look(const struct shm__space *space, u32 
   }
 }
 
+/* ---- without a bit ------------------------------------------------------------------------------------------------------ */
+int shm__directory_sight(struct shm__space *space, u32 kind, const char *name, u32 name_length, struct shm__sight *sight) {
+  sight->deletions = shm_load_acquire(&space->header->deletions); /* SYNC directory.deletions */
+  const struct shm_entry *entry = shm__directory_look(space, kind, name, name_length);
+  if (!entry) return shm__fail(SHM_NOT_FOUND, "%s has no structure of that kind named %.*s", space->path, (int)name_length, name);
+  sight->main = shm_load_relaxed(&entry->main);
+  sight->kind = kind;
+  sight->id = shm_load_relaxed(&entry->id);
+  return SHM_OK;
+}
+
+struct search {
+  const struct shm__sight *sight;
+  int found;
+};
+
+static int is_it(const struct shm__space *space, const struct shm_entry *entry, void *context) {
+  struct search *search = context;
+  const struct shm__sight *sight = search->sight;
+  (void)space;
+  search->found = entry->kind == sight->kind && entry->id == sight->id && entry->main == sight->main;
+  return search->found;
+}
+
+int shm__directory_still_there(struct shm__space *space, struct shm__sight *sight) {
+  u64 deletions = shm_load_acquire(&space->header->deletions); /* SYNC directory.deletions */
+  while (deletions != shm_load_relaxed(&sight->deletions)) { /* something was deleted since */
+    struct search search = {sight, 0};
+    int found = shm__directory_walk(space, is_it, &search) == SHM_OK && search.found;
+    u64 now = shm_load_acquire(&space->header->deletions);
+    if (!found && now == deletions) return 0; /* else the chain may have changed under our feet */
+    if (found) {
+      shm_store_relaxed(&sight->deletions, deletions); /* relaxed: of this process only, a hint */
+      return 1;
+    }
+    deletions = now;
+  }
+  return 1;
+}
+
 /* Call visit for every entry, deleted ones too; tolerant of damage. */
 static void each_entry(struct shm__space *space, void (*visit)(struct shm__space *, struct shm_entry *, void *),
                        void *context) {

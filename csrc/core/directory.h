@@ -43,6 +43,17 @@ int shm__directory_walk(const struct shm__space *space,
 /* The live entry of that name, without a lock; NULL if there is none. */
 const struct shm_entry *shm__directory_look(const struct shm__space *space, u32 kind, const char *name, u32 name_length);
 
+/* A structure that is looked at without a bit in the directory, as in a read-only space. */
+struct shm__sight {
+  u64 main, deletions; /* header.deletions when it was last found there */
+  u32 kind, id;
+};
+
+/* Find it by its name; id is in its main block,. SHM_NOT_FOUND. */
+int shm__directory_sight(struct shm__space *space, u32 kind, const char *name, u32 name_length, struct shm__sight *sight);
+/* Is it still there? What was read of it counts only if it is, after a shm_fence_acquire. */
+int shm__directory_still_there(struct shm__space *space, struct shm__sight *sight);
+
 /* Destroy: mark the space and every structure deleted and wake everybody. */
 void shm__directory_retire_all(struct shm__space *space);
 

@@ -13,7 +13,6 @@ struct shm__channel {
   u64 cursor;            /* all, on a read-only space: our place, since we have no port */
   u64 lost;              /* messages lost at the last SHM_LAGGED */
   u32 owed;              /* that SHM_LAGGED is still to be told */
-  u64 deletions;         /* header.deletions when last found alive (read-only) */
   struct shm__patience patience;
   u32 closing;           /* this handle is being closed: calls under way leave */
 };

@@ -55,8 +55,7 @@ int shm__segment_alloc(struct shm__space *space, u32 cells, u64 deadline_ns, str
   return shm__block_alloc(space, shm__segment_bytes(cells), deadline_ns, ref);
 }
 
-/* *cells: read once; who has no lock may find the segment let go of, and its memory something else. */
-static struct shm_segment *sized_segment_at(const struct shm__fifo *fifo, u64 offset, u32 *cells) {
+struct shm_segment *shm__segment_at(const struct shm__fifo *fifo, u64 offset, u32 *cells) {
   struct shm_segment *segment = shm__at(fifo->space, offset, sizeof *segment, 16);
   if (!segment) return NULL;
   *cells = shm_load_relaxed(&segment->cells);
@@ -66,7 +65,7 @@ static struct shm_segment *sized_segment_at(const struct shm__fifo *fifo, u64 of
 
 static struct shm_segment *segment_at(const struct shm__fifo *fifo, u64 offset) {
   u32 cells;
-  return sized_segment_at(fifo, offset, &cells);
+  return shm__segment_at(fifo, offset, &cells);
 }
 
 static struct shm_cell *cell_of(struct shm_segment *segment, u64 index) {
@@ -305,7 +304,7 @@ void shm__fifo_walk(struct shm__fifo *fifo, u64 limit, shm__cell_visitor *visit,
   u64 left = most_steps(fifo), head = fifo->out->head, next;
   for (u64 at = fifo->out->first; at && left > 0; at = next) {
     u32 cells;
-    struct shm_segment *segment = sized_segment_at(fifo, at, &cells);
+    struct shm_segment *segment = shm__segment_at(fifo, at, &cells);
     if (!segment || segment->base >= limit) return;
     next = shm_load_acquire(&segment->next); /* SYNC fifo.segment */
     struct shm_cell *cell = (struct shm_cell *)(segment + 1);

@@ -93,6 +93,12 @@ struct shm__glance shm__fifo_glance(struct shm__fifo *fifo); /* after SHM_EMPTY 
 int shm__glance_again(void *glance); /* SHM_OK: it has changed; SHM_EMPTY. Without a lock. */
 
 /* ---- without a lock ---- */
+/* The segment at this offset, or NULL when there can be none. *cells: read once; who has no lock may find the segment let go
+ * of, and its memory something else. */
+struct shm_segment *shm__segment_at(const struct shm__fifo *fifo, u64 offset, u32 *cells);
+/* Look at the oldest value without taking part: its fields, and its bytes, which if they are not inline go to *copy, made or
+ * made larger by realloc. SHM_EMPTY; SHM_BUSY: it changed all the while; SHM_CORRUPTED; SHM_SPACE_FULL. */
+int shm__fifo_look(const struct shm__fifo *fifo, struct shm__value *value, u8 **copy);
 /* The cell with this index; place->cell is NULL when there is none. */
 struct shm__place shm__fifo_place(struct shm__fifo *fifo, u64 segment, u64 index);
 /* What lies at a place that is held by us. */

@@ -20,11 +20,22 @@ struct shm__key {
 
 struct shm__key shm__key_of(const void *bytes, u32 length);
 
-/* With one of the shard's locks: the entry (payload offset) with this key, or 0. */
+/* With one of the shard's locks, or as below: the entry (payload offset) with this key, or 0. */
 u64 shm__table_find(const struct shm__shard *shard, const struct shm__key *key);
 
 /* The entry at this offset, or NULL when there cannot be one. */
 struct shm_key *shm__table_entry(const struct shm__shard *shard, u64 offset);
+
+/* ---- without a lock: what was found in between counts if the shard was steady, and is unchanged afterwards ---- */
+static inline int shm__table_steady(const struct shm__shard *shard, u64 *changes) {
+  *changes = shm_load_acquire(&shard->shared->changes); /* SYNC table.changes */
+  return (*changes & 1) == 0;
+}
+
+static inline int shm__table_unchanged(const struct shm__shard *shard, u64 changes) {
+  shm_fence_acquire(); /* SYNC table.changes: what was read is read before they are looked at again */
+  return shm_load_relaxed(&shard->shared->changes) == changes;
+}
 
 /* ---- with both locks ---- */
 /* Add an entry, a block HELD by us whose hash, length and key are there; it is given away. */

@@ -12,10 +12,10 @@
 #include "../os/clock.h"
 #include "tuples_shard.h"
 
+typedef int entry_visitor(struct shm__tuples *tuples, struct shm__shard *shard, u64 at, struct shm__fifo *fifo, void *context);
+
 /* Call visit for each entry of a shard; a lock of it is held. Stops when that returns non-zero. */
-static int each_entry(struct shm__tuples *tuples, struct shm__shard *shard,
-                      int (*visit)(struct shm__tuples *tuples, struct shm__shard *shard, u64 at, struct shm__fifo *fifo, void *context),
-                      void *context) {
+static int each_entry(struct shm__tuples *tuples, struct shm__shard *shard, entry_visitor *visit, void *context) {
   u64 left = tuples->space->size_bytes / sizeof(struct shm_tuple), at = shm_load_acquire(&shard->shared->first), next;
   struct shm__fifo fifo;
   for (struct shm_key *entry; (entry = shm__table_entry(shard, at)) != NULL && left-- > 0; at = next) {
@@ -40,14 +40,32 @@ static int count_entry(struct shm__tuples *tuples, struct shm__shard *shard, u64
   return 0;
 }
 
+/* Visit all entries of a shard with a lock; in a read-only space without, and SHM_BUSY if they came or went meanwhile. */
+static int walk_shard(struct shm__tuples *tuples, struct shm__shard *shard, shm__tuples_locker *lock, u32 *word, u64 deadline_ns,
+                      entry_visitor *visit, void *context) {
+  u64 changes = 0;
+  int status = tuples->space->readonly ? SHM_OK : lock(tuples, shard, deadline_ns);
+  if (status != SHM_OK) return status;
+  if (tuples->space->readonly && !shm__table_steady(shard, &changes)) return SHM_BUSY;
+  status = each_entry(tuples, shard, visit, context);
+  if (!tuples->space->readonly) shm__unlock(word);
+  else if (!shm__table_unchanged(shard, changes)) status = SHM_BUSY;
+  return status;
+}
+
 int shm__tuples_stat(struct shm__tuples *tuples, u64 deadline_ns, struct shm__tuples_facts *facts) {
   *facts = (struct shm__tuples_facts){0};
   for (u32 n = 0; n < tuples->shard_count; n++) {
     struct shm__shard shard = shm__tuples_shard(tuples, n);
-    int status = shm__tuples_lock_take(tuples, &shard, deadline_ns); /* segments go under this lock */
+    struct shm__tuples_facts more;
+    int status;
+    do {
+      more = *facts;
+      /* segments go under the take lock */
+      status = walk_shard(tuples, &shard, shm__tuples_lock_take, &shard.shared->take_lock, deadline_ns, count_entry, &more);
+    } while (status == SHM_BUSY && shm__monotonic_ns() < deadline_ns);
     if (status != SHM_OK) return status;
-    each_entry(tuples, &shard, count_entry, facts);
-    shm__unlock(&shard.shared->take_lock);
+    *facts = more;
   }
   return SHM_OK;
 }
@@ -70,11 +88,7 @@ int shm__tuples_walk(struct shm__tuples *tuples, u32 n, u64 deadline_ns,
                      int (*visit)(const u8 *key, u32 length, u64 values, void *context), void *context) {
   struct shm__shard shard = shm__tuples_shard(tuples, n);
   struct key_walk walk = {visit, context};
-  int status = shm__tuples_lock_put(tuples, &shard, deadline_ns);
-  if (status != SHM_OK) return status;
-  status = each_entry(tuples, &shard, visit_key, &walk);
-  shm__unlock(&shard.shared->put_lock);
-  return status;
+  return walk_shard(tuples, &shard, shm__tuples_lock_put, &shard.shared->put_lock, deadline_ns, visit_key, &walk);
 }
 
 /* ---- shutting down -------------------------------------------------------------------------------------------------------------- */

@@ -204,24 +204,31 @@ static PyObject *put_all(Call *call, PyObject *values, int64_t timeout_ns) {
   return put < 0 ? NULL : PyLong_FromSsize_t(put);
 }
 
-static PyObject *queue_put(PyObject *object, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames) {
-  static const char *const names[] = {"value", "block", "timeout", "item", "obj"}; /* as queue.Queue and multiprocessing say */
+/* The value may be named as by us, as by queue.Queue (item) and as by multiprocessing (obj). */
+static PyObject *put_named(PyObject *object, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames, int waits) {
+  static const char *const names[] = {"value", "block", "timeout", "item", "obj"}, *const brief[] = {"value", "item", "obj"};
+  int positional = waits ? 3 : 1;
   PyObject *slots[5] = {NULL};
-  if (nargs != 1 || kwnames) {
-    if (hot_arguments(args, nargs, kwnames, names, 0, nargs > 3 ? 3 : 5, slots) != 0) return NULL;
-  } else {
-    slots[0] = args[0];
-  }
-  for (int i = 3; i < 5; i++) {
-    if (slots[0] && slots[i]) return PyErr_Format(PyExc_TypeError, "argument 'value' was given twice, once as '%s'", names[i]);
+  if (nargs == 1 && !kwnames) slots[0] = args[0];
+  else if (hot_arguments(args, nargs, kwnames, waits ? names : brief, 0, nargs > positional ? positional : positional + 2, slots) != 0) return NULL;
+  for (int i = positional; i < positional + 2; i++) {
+    if (slots[0] && slots[i]) return PyErr_Format(PyExc_TypeError, "argument 'value' was given twice");
     if (slots[i]) slots[0] = slots[i];
   }
   if (!slots[0]) return PyErr_Format(PyExc_TypeError, "missing argument 'value'");
   Call call;
   hot_begin(&call, (Shelf *)object, "put", 0);
-  int64_t timeout_ns = blocking_timeout(slots[1], slots[2]);
+  int64_t timeout_ns = waits ? blocking_timeout(slots[1], slots[2]) : 0;
   if (timeout_ns == -2 || put_value(&call, slots[0], timeout_ns) != 0) return NULL;
   Py_RETURN_NONE;
+}
+
+static PyObject *queue_put(PyObject *object, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames) {
+  return put_named(object, args, nargs, kwnames, 1);
+}
+
+static PyObject *queue_put_nowait(PyObject *object, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames) {
+  return put_named(object, args, nargs, kwnames, 0);
 }
 
 static PyObject *queue_put_many(PyObject *object, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames) {
@@ -452,6 +459,7 @@ static PyMethodDef shelf_methods[] = {
     {"_bind", shelf_bind, METH_VARARGS, NULL},
     {"_mark_closing", shelf_mark_closing, METH_NOARGS, NULL},
     {"_put", CALL(queue_put), FAST, NULL},
+    {"_put_nowait", CALL(queue_put_nowait), FAST, NULL},
     {"_put_many", CALL(queue_put_many), FAST, NULL},
     {"_get", CALL(queue_get), FAST, NULL},
     {"_get_many", CALL(queue_get_many), FAST, NULL},

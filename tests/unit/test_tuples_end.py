@@ -93,27 +93,6 @@ def test_blocked_and_later_calls_are_told_of_the_end(space_name: str, end: str) 
                 refused()
 
 
-def test_a_read_only_space_reads_and_refuses_the_rest(space: shmspace.Space) -> None:
-    ts = space.tuples()
-    ts.out("k", "x")
-    with shmspace.open(space.name, readonly=True) as view:
-        try:
-            seen = view.tuples()
-        except shmspace.ReadOnly:
-            pytest.xfail("reading a tuple space needs a place in its line")
-        calls: list[Callable[[], Any]] = [
-            lambda: seen.out("k", 1),
-            lambda: seen.take("k", timeout=0),
-            lambda: seen.try_take("k"),
-            seen.shutdown,
-        ]
-        for call in calls:
-            with pytest.raises(shmspace.ReadOnly):
-                call()
-        assert (seen.try_read("k"), seen.read("k"), seen.len("k"), seen.keys()) == ("x", "x", 1, ["k"])
-    assert ts.take("k") == "x"
-
-
 def test_a_full_space_refuses_at_once_and_taking_needs_no_memory(space_name: str) -> None:
     with shmspace.open(space_name, size="1M") as space:
         ts = space.tuples(bound=1_000_000)
