@@ -164,7 +164,8 @@ def test_memory_is_given_back_when_workers_are_killed(pool: shmspace.Executor, t
         (tmp_path / f"go{number}").touch()
         assert future.result() == bytes(LARGE)
     until(lambda: channels(pool) == [], "the last buffers to be dropped")
-    assert used(pool) <= before + (1 << 16)  # what workers of other processes keep for themselves
+    # What the dead had pinned is given back by who comes by next.
+    until(lambda: pool.submit(abs, -1).result() and used(pool) < before + LARGE // 2, "the memory to be given back")
 
 
 def test_memory_of_cancelled_tasks_is_given_back(pool: shmspace.Executor, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 import shmspace
+from tests.helpers import leftovers
 from tests.helpers import scenario_tasks as tasks
 from tests.helpers.peer import Peer
 from tests.helpers.peer_seed import seeded
@@ -170,14 +171,14 @@ def own_a_pool(talk: Connection, method: str, place: Path) -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_workers_end_when_their_owner_is_killed_and_nothing_is_left(tmp_path: Path, method: str) -> None:
-    files = set(os.listdir("/dev/shm"))
+    files = leftovers.strays()
     with Peer(own_a_pool, method, tmp_path) as owner:
         workers = owner.said()
         assert len(set(workers)) == 2
         owner.kill()
     for pid in workers:
         until(partial(ended, pid), "the worker to end")
-    assert {file for file in set(os.listdir("/dev/shm")) - files if "shmspace" in file} == set()
+    assert leftovers.strays() <= files
 
 
 def test_idle_workers_end_when_their_owner_is_killed() -> None:
