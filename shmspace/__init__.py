@@ -20,7 +20,10 @@ from .codec import register_codec
 from .errors import *  # noqa: F403
 from .errors import __all__ as _error_names
 from .lock import HeldLock, NamedLock
+from .log import NEWEST, OLDEST, Log, LogStream
 from .queue import Lease, LeaseInfo, Queue, QueueStat
+from .record import Batch, Deleted, LogStat, Message, Record
+from .sharded_log import ShardedLog
 from .space import Broadcast, Member, Problem, Space, SpaceStat, destroy, list_spaces, open
 from .tuples import Tuples, TuplesStat
 
@@ -31,19 +34,29 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "NEWEST",
+    "OLDEST",
+    "Batch",
     "Broadcast",
     "Channel",
     "ChannelStat",
+    "Deleted",
     "Executor",
     "HeldLock",
     "Lease",
     "LeaseInfo",
+    "Log",
+    "LogStat",
+    "LogStream",
     "Member",
+    "Message",
     "NamedLock",
     "Problem",
     "Queue",
     "QueueStat",
     "Reader",
+    "Record",
+    "ShardedLog",
     "Space",
     "SpaceStat",
     "Tuples",

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from . import _native, options
 from ._native import ffi, lib
 from .codec import Codec, get_codec
-from .errors import Closed, CodecError
+from .errors import Closed, CodecError, NotFound, OptionsMismatch
 
 if TYPE_CHECKING:
     from .space import Space
 
-__all__ = ["PATIENCE_NS", "Handle", "NativeHandle", "PortHandle", "attaching", "snapshot"]
+__all__ = ["PATIENCE_NS", "Handle", "NamedHandle", "NativeHandle", "PortHandle", "attaching", "snapshot"]
 
 PATIENCE_NS = 5_000_000_000  # for locks that are held for microseconds
 
@@ -261,6 +261,34 @@ class Handle(NativeHandle):
         self._space.delete(self._kind, self._name)
 
 
+class NamedHandle(Handle):
+    """A structure that is opened by its name and its options."""
+
+    def _begin(self, space: Space, name: bytes, wanted: Any, given_bits: int, create: bool) -> None:
+        self._set_up(space, name)
+        self._wanted = wanted
+        self._given = given_bits
+        self._create = create
+        self._open_first(space, space._handles)
+        self._create = False  # from now on, after a fork, it is there or it was deleted
+
+    def _open_named(self, call: Callable[..., int]) -> None:
+        """Have ``call(space, name, ...)`` of the C interface open it."""
+        if self._space.readonly and not self._space.exists(self._kind, self._name):
+            raise NotFound(f"there is no {self._kind} {self.name!r} in {self._space}, which is open read-only")
+        pointer, name, wanted = self._space._pointer(), self._name, self._wanted
+        status = self._make(
+            lambda limit, room: call(pointer, name, len(name), wanted, self._given, self._create, limit, room)
+        )
+        if status == lib.SHM_NOT_FOUND and self._made:
+            raise Closed(f"{self} was deleted")
+        if status == lib.SHM_MISMATCH:
+            raise OptionsMismatch(f"{self.name!r}: {_native.text(lib.shm_error_text())}")
+        if status == lib.SHM_TIMEOUT:
+            raise self._exception(status, "opening", PATIENCE_NS)
+        _native.check(status)
+
+
 def _freeing(free: Callable[[Any], None]) -> Callable[[Any, Any], None]:
     def give_back(room: Any, space: Any) -> None:
         if room[0]:
@@ -269,7 +297,7 @@ def _freeing(free: Callable[[Any], None]) -> Callable[[Any, Any], None]:
     return give_back
 
 
-_KINDS = ("channel", "queue", "tuples")
+_KINDS = ("channel", "queue", "tuples", "log")
 _FREE = {kind: _freeing(getattr(lib, f"shm_{kind}_free")) for kind in _KINDS}
 _CLOSE = {kind: getattr(lib, f"shm_{kind}_close") for kind in _KINDS}
 _ALIVE = {kind: getattr(lib, f"shm_{kind}_alive") for kind in _KINDS}

@@ -54,7 +54,7 @@ class PrivateSpace(Space):
 
     def destroy(self) -> None:
         """Remove all that is in it, for everybody."""
-        for kind in ("channel", "queue", "tuples"):
+        for kind in ("channel", "queue", "tuples", "log", "sharded_log"):
             for name in self.names(kind):
                 self.delete(kind, name)
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from . import _native, options
 from ._native import ffi, lib
 from .codec import Codec, get_codec
-from .errors import Closed, CodecError, NotFound, OptionsMismatch
-from .handle import PATIENCE_NS, Handle
+from .errors import CodecError
+from .handle import PATIENCE_NS, NamedHandle
 
 if TYPE_CHECKING:
     from .space import Space
@@ -29,34 +29,10 @@ def codec_option(name: str) -> bytes:
     return encoded
 
 
-class Shelf(_native.Shelf, Handle):  # type: ignore[misc]  # a native type
+class Shelf(_native.Shelf, NamedHandle):  # type: ignore[misc]  # a native type
     """A structure of values that are put and taken."""
 
     _codec: Codec
-
-    def _begin(self, space: Space, name: bytes, wanted: Any, given_bits: int, create: bool) -> None:
-        self._set_up(space, name)
-        self._wanted = wanted
-        self._given = given_bits
-        self._create = create
-        self._open_first(space, space._handles)
-        self._create = False  # from now on, after a fork, it is there or it was deleted
-
-    def _open_named(self, call: Callable[..., int]) -> None:
-        """Have ``call(space, name, ...)`` of the C interface open it."""
-        if self._space.readonly and not self._space.exists(self._kind, self._name):
-            raise NotFound(f"there is no {self._kind} {self.name!r} in {self._space}, which is open read-only")
-        pointer, name, wanted = self._space._pointer(), self._name, self._wanted
-        status = self._make(
-            lambda limit, room: call(pointer, name, len(name), wanted, self._given, self._create, limit, room)
-        )
-        if status == lib.SHM_NOT_FOUND and self._made:
-            raise Closed(f"{self} was deleted")
-        if status == lib.SHM_MISMATCH:
-            raise OptionsMismatch(f"{self.name!r}: {_native.text(lib.shm_error_text())}")
-        if status == lib.SHM_TIMEOUT:
-            raise self._exception(status, "opening", PATIENCE_NS)
-        _native.check(status)
 
     def _bind_values(self, queue: Any, tuples: Any, lane: int) -> None:
         """Tell the native methods what they need."""

@@ -7,7 +7,7 @@ import contextlib
 import os
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,9 @@ from .lock import NamedLock
 if TYPE_CHECKING:
     from .channel import Channel
     from .handle import Handle
+    from .log import Log
     from .queue import Queue
+    from .sharded_log import ShardedLog
     from .tuples import Tuples
 
 __all__ = ["Broadcast", "Member", "Problem", "Space", "SpaceStat", "destroy", "list_spaces", "open"]
@@ -321,6 +323,82 @@ class Space:
         return open_queue(
             self, name, maxsize=maxsize, max_deliveries=max_deliveries, codec=codec, durable=durable
         )
+
+    def log(
+        self,
+        name: str | bytes,
+        *,
+        start_offset: int = DefaultInt(0),
+        segment_size: int = DefaultInt(1024),
+        max_record: int | str = DefaultStr("1M"),
+        key_index: bool = DefaultInt(0),  # type: ignore[assignment]
+        time_index: bool = DefaultInt(0),  # type: ignore[assignment]
+        codec: str = DefaultStr("raw"),
+        durable: bool = False,
+        rollover: int | str = DefaultStr("1M"),
+        ack: str = "disk",
+    ) -> Log:
+        """Give the log of that name, made if it is new.
+
+        It keeps two segments of `segment_size` records: the first record of a new segment drops the one before the
+        last. Records have up to `max_record` bytes, key and data. `key_index` and `time_index` let records be found by
+        key and time. `rollover` is for durable logs.
+
+        The memory of its slots is taken when it is made. Who gives both `segment_size` and `max_record` says how much
+        the log may need at most: then that must fit into the space, else `SpaceFull`. Raises as `tuples` does.
+
+        >>> import shmspace
+        >>> with shmspace.open("doc-log", size="1M") as space:
+        ...     log = space.log("audit", codec="auto", key_index=True)
+        ...     log.append({"up": True}, key="host:7")
+        ...     log.read_by_key("host:7").value
+        ...     space.destroy()
+        0
+        {'up': True}
+        """
+        from .log import open_log
+
+        options.check_choice(ack, what="ack", choices=_ACKS)
+        asked = {"start_offset": start_offset, "segment_size": segment_size, "max_record": max_record}
+        asked |= {"key_index": key_index, "time_index": time_index, "codec": codec}
+        return open_log(self, name, {**asked, "durable": durable, "rollover": rollover})
+
+    def sharded_log(
+        self,
+        name: str | bytes,
+        *,
+        shards: int = DefaultInt(64),
+        sharder: Sequence[str | bytes] | None = None,
+        start_offset: int = DefaultInt(0),
+        segment_size: int = DefaultInt(1024),
+        max_record: int | str = DefaultStr("1M"),
+        key_index: bool = DefaultInt(0),  # type: ignore[assignment]
+        time_index: bool = DefaultInt(0),  # type: ignore[assignment]
+        codec: str = DefaultStr("raw"),
+        durable: bool = False,
+        rollover: int | str = DefaultStr("1M"),
+        ack: str = "disk",
+    ) -> ShardedLog:
+        """Give the sharded log of that name, made if it is new: `shards` logs, and the key of a record says which.
+
+        `sharder`, a list of keys, gives each of these a shard of its own; without it shards are chosen by hash. The
+        other options are those of each log, whose memory is taken when it is first appended to. Raises as `log` does.
+
+        >>> import shmspace
+        >>> with shmspace.open("doc-sharded", size="4M") as space:
+        ...     events = space.sharded_log("events", shards=4, codec="auto")
+        ...     events.append("user:7", "login")
+        ...     events.read("user:7", 0).value
+        ...     space.destroy()
+        0
+        'login'
+        """
+        from .sharded_log import open_sharded_log
+
+        options.check_choice(ack, what="ack", choices=_ACKS)
+        asked = {"start_offset": start_offset, "segment_size": segment_size, "max_record": max_record}
+        asked |= {"key_index": key_index, "time_index": time_index, "codec": codec}
+        return open_sharded_log(self, name, {**asked, "durable": durable, "rollover": rollover}, shards, sharder)
 
     def broadcast(self, prefix: str | bytes, value: object) -> Broadcast:
         """Send `value` to every existing channel whose name begins with `prefix`; never waits, creates nothing.

@@ -22,6 +22,7 @@ typedef struct shm_channel shm_channel;
 typedef struct shm_queue shm_queue;
 typedef struct shm_tuples shm_tuples;
 typedef struct shm_lock shm_lock;
+typedef struct shm_log shm_log;
 
 /* SHM_OPEN_STRANGER: map it only; shm_space_attach_again then makes this process a member. */
 enum { SHM_OPEN_CREATE = 1, SHM_OPEN_READONLY = 2, SHM_OPEN_MODE_GIVEN = 4, SHM_OPEN_STRANGER = 8 };
@@ -266,6 +267,84 @@ int shm_tuples_leave(shm_tuples *tuples, const void *key, uint32_t key_length, u
 void shm_tuples_taken(shm_tuples *tuples, const void *key, uint32_t key_length, const shm_taken *taken);
 void shm_tuples_return(shm_tuples *tuples, const void *key, uint32_t key_length, const shm_taken *taken);
 int shm_tuples_shutdown(shm_tuples *tuples, int immediate, uint64_t deadline_ns);
+/* ---- logs: kind 2, sharded logs: kind 3. Offsets; a plain log has shard 0 ---- */
+typedef struct {
+  uint64_t start_offset, segment_size, max_record_bytes, rollover_bytes;
+  uint32_t shards, flags, sharder_bytes, pad;
+  const void *sharder;
+  char codec[32];
+} shm_log_options;
+
+enum { SHM_LOG_KEYS = 1, SHM_LOG_TIMES = 2 }; /* flags */
+
+enum {
+  SHM_GIVEN_START_OFFSET = 512,
+  SHM_GIVEN_SEGMENT_SIZE = 1024,
+  SHM_GIVEN_MAX_RECORD = 2048,
+  SHM_GIVEN_KEY_INDEX = 4096,
+  SHM_GIVEN_TIME_INDEX = 8192,
+  SHM_GIVEN_ROLLOVER = 16384,
+  SHM_GIVEN_SHARDS = 32768,
+  SHM_GIVEN_SHARDER = 65536
+};
+
+enum { SHM_HAS_KEY = 1, SHM_HAS_DATA = 2 };
+
+/* A record to append. stamped 0: time_ns is not given, the record gets a stamp. */
+typedef struct {
+  int64_t time_ns;
+  const void *key, *data;
+  uint64_t data_bytes;
+  uint32_t key_bytes, codec, flags, stamped;
+} shm_append;
+
+/* A record where it lies: copy it, and then ask whether it is unchanged. */
+typedef struct {
+  uint64_t offset, data_bytes, expected;
+  int64_t time_ns;
+  const uint8_t *key, *data;
+  uint32_t key_bytes, codec, flags;
+  const uint64_t *word;
+} shm_seen;
+
+typedef struct {
+  uint64_t segments, records, size_bytes, first, next;
+} shm_log_facts;
+
+int shm_log_open(shm_space *space, uint32_t kind, const char *name, uint32_t name_length, const shm_log_options *options,
+                 uint32_t given, int create, uint64_t deadline_ns, shm_log **log);
+void shm_log_mark_closing(shm_log *log);
+void shm_log_close(shm_log *log);
+void shm_log_free(shm_log *log);
+int shm_log_alive(shm_log *log);
+void shm_log_get_options(shm_log *log, shm_log_options *options);
+/* Append all or nothing; *first: the offset of the first. */
+int shm_log_append(shm_log *log, uint32_t shard, const shm_append *records, uint64_t count, uint64_t deadline_ns, uint64_t *first);
+/* The see calls stand between enter and leave; what was seen counts if leaving gives the status that it was given. Status of
+ * see: SHM_OK, SHM_EMPTY (not yet), SHM_LAGGED (no longer), SHM_NOT_FOUND (deleted; or no such key or time), SHM_CORRUPTED. */
+int shm_log_enter(shm_log *log);
+int shm_log_leave(shm_log *log, int status);
+int shm_log_see(shm_log *log, uint32_t shard, uint64_t offset, shm_seen *seen);
+int shm_log_unchanged(const shm_seen *seen);
+int shm_log_see_key(shm_log *log, uint32_t shard, const void *key, uint32_t key_bytes, shm_seen *seen);
+int shm_log_see_time(shm_log *log, uint32_t shard, int64_t time_ns, shm_seen *seen);
+void shm_log_bounds(shm_log *log, uint32_t shard, uint64_t *first, uint64_t *next);
+/* Wait until there is a record at offset. SHM_OK; SHM_EMPTY: the deadline has come; SHM_CLOSED; SHM_INTERRUPTED. */
+int shm_log_wait(shm_log *log, uint32_t shard, uint64_t offset, uint64_t deadline_ns);
+void shm_log_arm(shm_log *log, uint32_t shard);
+/* Have all who wait come back. */
+void shm_log_wake(shm_log *log, uint32_t shard);
+/* Delete what is there of these offsets, which come back in front, *done of them. expected: as shm_log_deletions said, or
+ * UINT64_MAX; SHM_MISMATCH if something was deleted since. */
+int shm_log_delete(shm_log *log, uint32_t shard, uint64_t *offsets, uint64_t count, uint64_t expected, uint64_t deadline_ns,
+                   uint64_t *done, uint64_t *size_bytes);
+/* The first offset that was not dropped with its segment: what is missing from there on was deleted. */
+uint64_t shm_log_floor(shm_log *log, uint32_t shard);
+uint64_t shm_log_deletions(shm_log *log, uint32_t shard);
+/* FNV-1a 32, which chooses shards. */
+uint32_t shm_hash(const void *data, uint64_t size_bytes);
+uint64_t shm_log_record_bytes(uint64_t key_bytes, uint64_t data_bytes);
+int shm_log_stat(shm_log *log, uint32_t shard, shm_log_facts *facts);
 /* cffi: end */
 
 #endif

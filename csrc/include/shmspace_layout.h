@@ -110,6 +110,12 @@ typedef uint64_t u64;
   C(SHM_INTENT_NONE, 0, "lane.intent")                                                                                 \
   C(SHM_INTENT_FINISH, 1, "lane.intent: count a value that is held as done with, and let go of it")                    \
   C(SHM_INTENT_BURY, 2, "lane.intent: make a value that is ready a dead letter")                                       \
+  C(SHM_LOG_KEY_INDEX, 1, "log_main.flags: records are found by key")                                                  \
+  C(SHM_LOG_TIME_INDEX, 2, "log_main.flags: records are found by time")                                                \
+  C(SHM_RECORD_DELETED, 1, "bit of record.word")                                                                       \
+  C(SHM_RECORD_KEY, 1, "record.flags: it has a key, which may be empty")                                               \
+  C(SHM_RECORD_DATA, 2, "record.flags: it has data, which may be empty; else it is a tombstone")                       \
+  C(SHM_RECORD_INLINE, 64, "key and data of a record that fit into its slot")                                          \
   C(SHM_PORT_READER, 1, "port role")                                                                                   \
   C(SHM_PORT_WRITER, 2, "port role")                                                                                   \
   C(SHM_PORT_PINS, 3, "port role: a reader that was closed while views of it are in use")                               \
@@ -431,6 +437,56 @@ typedef uint64_t u64;
   A(u64, in, 3, 128, LOCK(put_lock), "a shm_fifo_in")                                                                  \
   F(u64, pad1, 152, ZERO, "")
 
+/* ---- a log, or a sharded log: the payload of its main block; its shards follow, then the sharder ---------------------- */
+#define SHM_LOG_MAIN_TABLE(F, A)                                                                                       \
+  F(u32, life, 0, PUBLISH, "as in its directory entry")                                                                \
+  F(u32, id, 4, INIT, "structure id")                                                                                  \
+  F(u64, start_offset, 8, INIT, "offset of record 0")                                                                  \
+  F(u64, segment_size, 16, INIT, "records of a segment; there are two")                                                \
+  F(u64, max_record_bytes, 24, INIT, "longest record, key and data")                                                   \
+  F(u64, rollover_bytes, 32, INIT, "option, for durable logs")                                                         \
+  F(u32, shards, 40, INIT, "how many; of a log 1")                                                                     \
+  F(u32, flags, 44, INIT, "SHM_LOG_KEY_INDEX, SHM_LOG_TIME_INDEX")                                                     \
+  F(u32, sharder_bytes, 48, INIT, "bytes of the keys with a shard each; 0: shards by hash")                            \
+  F(u32, pad0, 52, ZERO, "")                                                                                           \
+  A(u8, codec, 32, 56, INIT, "name of the codec option, NUL-padded")                                                   \
+  A(u8, pad1, 40, 88, ZERO, "")
+
+/* ---- a shard of a log -------------------------------------------------------------------------------------------- */
+#define SHM_LOG_SHARD_TABLE(F, A)                                                                                            \
+  F(u64, slots, 0, PUBLISH, "where record slot 0 is (region offset); 0: nothing was appended yet")                     \
+  F(u64, slots_block, 8, LOCK(lock), "the block that it is in (payload offset); 0: the main block")                    \
+  F(u32, slots_gen, 16, LOCK(lock), "generation of that block")                                                        \
+  F(u32, pad0, 20, ZERO, "")                                                                                           \
+  A(u8, pad1, 104, 24, ZERO, "")                                                                                       \
+  F(u32, lock, 128, OWNER, "serialises those who append and delete")                                                   \
+  F(u32, pad2, 132, ZERO, "")                                                                                          \
+  F(u64, tail, 136, PUBLISH, "index of the next record: makes all below it visible at once")                           \
+  F(u64, first, 144, PUBLISH, "index of the first record that exists; at or above tail: there is none")                \
+  F(u64, deletions, 152, COUNTER, "calls that deleted something")                                                      \
+  F(u64, index_ns, 160, LOCK(lock), "largest time so far; a hint that can be rebuilt")                                 \
+  A(u64, records, 2, 168, LOCK(lock), "records of the even and the odd segment; hints that can be rebuilt")            \
+  A(u64, bytes, 2, 184, LOCK(lock), "their bytes; hints that can be rebuilt")                                          \
+  F(u64, floor, 200, PUBLISH, "index below which segments were dropped; what was deleted may be above it")             \
+  A(u8, pad3, 48, 208, ZERO, "")                                                                                       \
+  F(u32, event, 256, COUNTER, "event word: there are new records")                                                     \
+  A(u8, pad4, 124, 260, ZERO, "")                                                                                      \
+  A(u64, bells, 64, 384, COUNTER, "members whose event loop waits for that")
+
+/* ---- a record slot: record n is in slot n mod (2 * segment_size) ---------------------------------------------------- */
+#define SHM_RECORD_TABLE(F, A)                                                                                         \
+  F(u64, word, 0, PUBLISH, "2 * (n + 1) when it holds record n, 1 more when that is deleted; 0 while it changes")      \
+  F(u64, time_ns, 8, SEQ(word), "time of the record, signed")                                                          \
+  F(u64, index_ns, 16, SEQ(word), "largest time up to here, signed")                                                   \
+  F(u64, block, 24, SEQ(word), "payload offset of the block with key and data; 0: they are inline")                    \
+  F(u32, block_gen, 32, SEQ(word), "generation of that block")                                                         \
+  F(u32, codec, 36, SEQ(word), "codec number of the data")                                                             \
+  F(u64, data_bytes, 40, SEQ(word), "bytes of the data, which follow the key")                                         \
+  F(u32, key_bytes, 48, SEQ(word), "bytes of the key")                                                                 \
+  F(u32, flags, 52, SEQ(word), "SHM_RECORD_KEY, SHM_RECORD_DATA")                                                      \
+  F(u64, chain, 56, SEQ(word), "key index: 1 + index of the record before it in its bucket; 0: none")                  \
+  A(u8, data, 64, 64, SEQ(word), "key and data when they are inline")
+
 /* ---- a named lock: the payload of its main block --------------------------------------------------------------------- */
 #define SHM_MUTEX_TABLE(F, A)                                                                                          \
   F(u32, life, 0, PUBLISH, "as in its directory entry")                                                                \
@@ -466,6 +522,9 @@ typedef uint64_t u64;
   S(shm_key, SHM_KEY_TABLE, 40)                                                                                        \
   S(shm_tuples_main, SHM_TUPLES_TABLE, 128)                                                                            \
   S(shm_tuple, SHM_TUPLE_TABLE, 160)                                                                                   \
+  S(shm_log_main, SHM_LOG_MAIN_TABLE, 128)                                                                             \
+  S(shm_log_shard, SHM_LOG_SHARD_TABLE, 896)                                                                           \
+  S(shm_record, SHM_RECORD_TABLE, 128)                                                                                 \
   S(shm_mutex, SHM_MUTEX_TABLE, 256)
 
 #define SHM__CONSTANT(name, value, meaning) enum { name = value };

@@ -28,6 +28,8 @@ if lib.shm_hot_install(ffi.cast("void *", id(_core)), ffi.cast("void *", id(opti
 Port: Any = _core.Port
 Shelf: Any = _core.Shelf
 Lease: Any = _core.Lease
+Pages: Any = _core.Pages
+LogStream: Any = _core.LogStream
 
 
 def deadline(timeout_ns: int) -> int:
