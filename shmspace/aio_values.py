@@ -11,19 +11,18 @@ import contextlib
 import functools
 import math
 import time
-import weakref
 from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from . import options
 from ._native import ffi, lib
+from .aio_line import line_for
 from .errors import Closed, Empty, Full, Timeout
 from .shelf import deadline_of
 from .tuples import key_bytes
 
 if TYPE_CHECKING:
-    from .attachment import Attachment
     from .queue import Lease
 
 __all__ = ["LeaseAio", "QueueAio", "TuplesAio"]
@@ -137,62 +136,6 @@ class _JoinCall(_Call):
         return bool(self.shelf._is_there() and lib.shm_queue_unfinished(self.pointer, *self.where))
 
 
-class _Line:
-    """The coroutines of one event loop that stand in line somewhere in one region."""
-
-    def __init__(self, attachment: Attachment, loop: asyncio.AbstractEventLoop) -> None:
-        self.attachment = attachment
-        self._loop = loop
-        self._bell = attachment.ring_bells()
-        self._waiting: dict[_Call, asyncio.Future[None]] = {}
-
-    async def stand(self, call: _Call, deadline: float) -> None:
-        """Wait until the call was told something, or the deadline has passed."""
-        future: asyncio.Future[None] = self._loop.create_future()
-        if not self._waiting:
-            self._bell.listen(self._loop, self._look)
-        self._waiting[call] = future
-        timer = None
-        if deadline < math.inf:
-            timer = self._loop.call_later(max(0.0, deadline - time.monotonic()), _wake_up, future)
-        try:
-            if not call.is_over():  # else it was told before the bell was heard
-                await future
-        finally:
-            if timer is not None:
-                timer.cancel()
-            del self._waiting[call]
-            if not self._waiting:
-                self._bell.ignore(self._look)
-
-    def _look(self, probe: bool) -> None:
-        # Those in line at a structure that was deleted, or a handle that was closed, are not told one by one.
-        over = {shelf for shelf in {call.shelf for call in self._waiting} if shelf.closed or not shelf._is_there()}
-        for call, future in list(self._waiting.items()):
-            if probe and call.shelf not in over:
-                call.probe()
-            if call.shelf in over or call.is_over():
-                _wake_up(future)
-
-
-def _wake_up(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
-
-
-_lines: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[int, tuple[int, _Line]]] = weakref.WeakKeyDictionary()
-
-
-def _line_for(attachment: Attachment) -> _Line:
-    loop = asyncio.get_running_loop()
-    mine = _lines.setdefault(loop, {})
-    epoch, line = mine.get(id(attachment), (None, None))
-    if line is None or epoch != attachment.epoch or line.attachment is not attachment:
-        line = _Line(attachment, loop)
-        mine[id(attachment)] = (attachment.epoch, line)
-    return line
-
-
 async def _persist(call: _Call, timeout: float | None) -> None:
     """Have the call done. Raises what its refusal means; nothing is taken then."""
     shelf, nap = call.shelf, 0.0
@@ -216,7 +159,7 @@ async def _persist(call: _Call, timeout: float | None) -> None:
             elif status != call.none or time.monotonic() >= limit:
                 raise shelf._exception(status, call.what, wanted_ns)
             else:
-                await _line_for(shelf._space._attachment).stand(call, limit)
+                await line_for(shelf._space._attachment).stand(call, limit)
     except BaseException as refusal:
         keep = isinstance(refusal, Exception) and not isinstance(refusal, Closed)
         if call.leave(keep=keep) == lib.SHM_OK:

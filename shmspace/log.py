@@ -20,12 +20,13 @@ from .errors import FutureOffset, InvalidOffset, NoIndex, NotDurable, NotFound, 
 from .handle import NamedHandle
 from .record import Batch, Deleted, LogStat, Message, Record, record_type
 from .shelf import codec_option
+from .tuples import key_bytes
 
 if TYPE_CHECKING:
     from .aio_log import LogAio, LogStreamAio
     from .space import Space
 
-__all__ = ["NEWEST", "OLDEST", "Log", "LogStream", "Pages", "key_bytes", "log_options", "open_log"]
+__all__ = ["NEWEST", "OLDEST", "Log", "LogStream", "Pages", "log_options", "open_log"]
 
 OLDEST = -2
 """An offset: the first record that exists."""
@@ -140,7 +141,7 @@ class Log(Pages):
 
         Each is a `Message`, or a plain value. Raises as `append` does; nothing was appended then.
         """
-        return int(self._publish([each if isinstance(each, Message) else Message(each) for each in messages], timeout))
+        return int(self._publish(list(messages), timeout, Message))
 
     @property
     def next_offset(self) -> int:
@@ -227,8 +228,9 @@ class Log(Pages):
     ) -> LogStream:
         """Give an iterator over records from `start` on, which waits for those to come, each `timeout` seconds.
 
-        `NEWEST` is what is appended from now on. What was deleted is left out. A start below the log, or being overtaken
-        by the purge, raises `OutOfRange`, for good; with ``lost="skip"`` it goes on at the earliest and counts `lost`.
+        `NEWEST` is what is appended from now on. What was deleted is left out. A start below the log, or being
+        overtaken by the purge, raises `OutOfRange`, for good; with ``lost="skip"`` it goes on at the earliest and
+        counts `lost`.
 
         >>> import shmspace
         >>> with shmspace.open("doc-stream", size="1M") as space:
@@ -274,7 +276,9 @@ class Log(Pages):
 
     def delete(self, offsets: Iterable[int]) -> Deleted:
         """Delete the records at these offsets, as far as they exist; offsets are not used again."""
-        return self._delete([self._offset(offset) for offset in offsets], None)
+        found = self._delete([self._offset(offset) for offset in offsets], _native.NEVER)
+        assert found is not None
+        return found
 
     def trim(
         self,
@@ -333,20 +337,20 @@ class Log(Pages):
         while True:
             deletions = int(lib.shm_log_deletions(self._pointer, self._shard))
             records, _, _ = self._collect(self._bounds()[0], _EVERYTHING, None, True)
-            found = self._delete([record.offset for record in choose(records)], deletions, may_fail=True)
+            found = self._delete([record.offset for record in choose(records)], deletions)
             if found is not None:
                 return found
 
-    def _delete(self, offsets: list[int], expected: int | None, *, may_fail: bool = False) -> Any:
+    def _delete(self, offsets: list[int], expected: int) -> Deleted | None:
+        """Delete these, unless something else was deleted since there were `expected` deletions: then None."""
         self._space._pointer(changing=True)
         wanted = sorted(set(offsets))
         pointer, room = self._pointer, ffi.new("uint64_t[]", wanted or [0])
         done, nbytes = ffi.new("uint64_t *"), ffi.new("uint64_t *")
-        guard = _native.NEVER if expected is None else expected
         status = _native.patiently(
-            lambda limit: lib.shm_log_delete(pointer, self._shard, room, len(wanted), guard, limit, done, nbytes), -1
+            lambda limit: lib.shm_log_delete(pointer, self._shard, room, len(wanted), expected, limit, done, nbytes), -1
         )
-        if status == lib.SHM_MISMATCH and may_fail:
+        if status == lib.SHM_MISMATCH:
             return None
         if status != lib.SHM_OK:
             raise self._exception(status, "delete", -1)
@@ -465,15 +469,6 @@ def _count(value: int, *, least: int) -> int:
     return options.check_count(value, what="max_count" if least else "count", least=least, most=_EVERYTHING)
 
 
-def key_bytes(key: str | bytes) -> bytes:
-    """Give a key as bytes; `TypeError` for another type."""
-    if isinstance(key, str):
-        return key.encode()
-    if isinstance(key, bytes):
-        return key
-    raise TypeError(f"a key must be str or bytes, not {type(key).__name__}")
-
-
 def _length(data: Any) -> int:
     return 0 if data is None else len(data) if isinstance(data, bytes | bytearray) else memoryview(data).nbytes
 
@@ -516,4 +511,4 @@ def open_log(space: Space, name: str | bytes, asked: dict[str, Any]) -> Log:
 
 
 def _unpickle(space: Space, name: bytes) -> Log:
-    return Log(space, name, ffi.new("shm_log_options *", {"codec": b"raw", "segment_size": 1, "shards": 1}), 0, False)
+    return Log(space, name, ffi.new("shm_log_options *"), 0, False)

@@ -79,7 +79,13 @@ def record_type(codec: Codec, number: int) -> type[Record]:
     """Give the type of the records of a log with that codec whose data has that number: it knows how to read it."""
     made = _types.get((codec.name, number))
     if made is None:
-        names = {"__slots__": (), "_codec": codec, "_number": number, "__qualname__": "Record", "__doc__": Record.__doc__}
+        names = {
+            "__slots__": (),
+            "_codec": codec,
+            "_number": number,
+            "__qualname__": "Record",
+            "__doc__": Record.__doc__,
+        }
         made = _types.setdefault((codec.name, number), type("Record", (Record,), names))
     return made
 

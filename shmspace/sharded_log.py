@@ -12,8 +12,9 @@ from . import options
 from ._native import ffi, lib
 from .defaults import given
 from .errors import InvalidKey, NotFound
-from .log import OLDEST, Log, LogStream, Pages, key_bytes, log_options
+from .log import OLDEST, Log, LogStream, Pages, log_options
 from .record import Batch, LogStat, Record
+from .tuples import key_bytes
 
 if TYPE_CHECKING:
     from .aio_log import ShardedLogAio
@@ -97,7 +98,7 @@ class ShardedLog(Pages):
 
     def read(self, key: str | bytes, offset: int) -> Record:
         """As `Log.read`, in the key's shard."""
-        return self._log_of(key).read(offset)
+        return self._log_of(key).read(offset)  # type: ignore[no-any-return]
 
     def read_batch(self, key: str | bytes, offset: int, max_count: int) -> Batch:
         """As `Log.read_batch`, in the key's shard."""
@@ -128,7 +129,9 @@ class ShardedLog(Pages):
             status = lib.shm_log_stat(self._raw, shard, facts)
             if status != lib.SHM_OK:
                 raise self._exception(status, "stat", 0)
-            found.append((int(facts.next), int(facts.first), int(facts.segments), int(facts.records), int(facts.size_bytes)))
+            found.append(
+                (int(facts.next), int(facts.first), int(facts.segments), int(facts.records), int(facts.size_bytes))
+            )
         following, first = max(found)[:2]
         segments, records, nbytes = (sum(row[column] for row in found) for column in (2, 3, 4))
         return LogStat(segments, records, nbytes, first, following, int(self._found.start_offset))
@@ -165,4 +168,4 @@ def open_sharded_log(
 
 
 def _unpickle(space: Space, name: bytes) -> ShardedLog:
-    return ShardedLog(space, name, ffi.new("shm_log_options *", {"codec": b"raw", "segment_size": 1, "shards": 2}), 0, False)
+    return ShardedLog(space, name, ffi.new("shm_log_options *"), 0, False)

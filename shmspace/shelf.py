@@ -14,7 +14,7 @@ from .errors import CodecError
 from .handle import PATIENCE_NS, NamedHandle
 
 if TYPE_CHECKING:
-    from .space import Space
+    pass
 
 __all__ = ["Shelf", "codec_option"]
 

@@ -8,8 +8,14 @@
 
 /* ---- records -------------------------------------------------------------------------------------------------------------- */
 static PyObject *type_of(Pages *self, uint32_t codec) {
+  if (self->last_type && codec == self->last_codec) {
+    Py_INCREF(self->last_type);
+    return self->last_type;
+  }
   PyObject *type = codec < 256 ? PyList_GetItem(self->types, codec) : NULL;
   if (type && type != Py_None) {
+    self->last_type = type;
+    self->last_codec = codec;
     Py_INCREF(type);
     return type;
   }
@@ -209,10 +215,10 @@ static PyObject *pages_append(PyObject *object, PyObject *const *args, Py_ssize_
   return status == 0 ? PyLong_FromUnsignedLongLong(first) : NULL;
 }
 
-/* _publish(list of (value, key, time), timeout): the next offset. */
+/* _publish(list of values and messages, timeout, type of messages): the next offset. */
 static PyObject *pages_publish(PyObject *object, PyObject *const *args, Py_ssize_t nargs) {
   Pages *self = (Pages *)object;
-  if (nargs != 2 || !PyList_Check(args[0])) return PyErr_Format(PyExc_TypeError, "expected a list, timeout");
+  if (nargs != 3 || !PyList_Check(args[0])) return PyErr_Format(PyExc_TypeError, "expected a list, timeout, a type");
   int64_t timeout_ns = hot_timeout(args[1], FOREVER);
   Py_ssize_t count = PyList_Size(args[0]), i = 0;
   if (timeout_ns == -2) return NULL;
@@ -221,8 +227,13 @@ static PyObject *pages_publish(PyObject *object, PyObject *const *args, Py_ssize
   uint64_t first = 0, size_bytes = 0;
   int status = kept && records ? 0 : -1;
   for (; i < count && status == 0; i++) {
-    PyObject *message = PyList_GetItem(args[0], i);
-    status = encode(self, PyTuple_GetItem(message, 0), PyTuple_GetItem(message, 1), PyTuple_GetItem(message, 2), kept, &records[i]);
+    PyObject *message = PyList_GetItem(args[0], i), *key = NULL, *time = NULL;
+    if ((PyObject *)Py_TYPE(message) == args[2]) {
+      key = PyTuple_GetItem(message, 1);
+      time = PyTuple_GetItem(message, 2);
+      message = PyTuple_GetItem(message, 0);
+    }
+    status = encode(self, message, key, time, kept, &records[i]);
     size_bytes += records[i].data_bytes;
   }
   if (!records && kept) PyErr_NoMemory();
@@ -347,6 +358,7 @@ static PyObject *pages_bind(PyObject *object, PyObject *args) {
   if (hot_coder_set(&self->coder, codec, UINT64_MAX) != 0) return NULL;
   Py_INCREF(types);
   Py_XDECREF(self->types);
+  self->last_type = NULL;
   self->types = types;
   self->shard = shard;
   self->log = (shm_log *)(uintptr_t)log;

@@ -10,6 +10,8 @@ typedef struct {
   uint32_t shard;
   Coder coder;
   PyObject *types; /* list of 256: the type of records by codec number, or None until the first one */
+  PyObject *last_type; /* of these, the one used last; or NULL */
+  uint32_t last_codec;
 } Pages;
 
 enum { OLDEST = -2, NEWEST = -1, CHANGED = 1 };
