@@ -20,9 +20,10 @@ from .codec import register_codec
 from .errors import *  # noqa: F403
 from .errors import __all__ as _error_names
 from .lock import HeldLock, NamedLock
-from .log import NEWEST, OLDEST, Log, LogStream
+from .log import Log
+from .log_stream import LogStream
 from .queue import Lease, LeaseInfo, Queue, QueueStat
-from .record import Batch, Deleted, LogStat, Message, Record
+from .record import NEWEST, OLDEST, Batch, Deleted, LogStat, Message, Record
 from .sharded_log import ShardedLog
 from .space import Broadcast, Member, Problem, Space, SpaceStat, destroy, list_spaces, open
 from .tuples import Tuples, TuplesStat

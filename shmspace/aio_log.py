@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ._native import lib
 from .aio_line import line_for
 from .errors import Empty, Timeout
-from .record import Batch, Deleted, LogStat, Record
+from .options import timeout_ns
+from .record import OLDEST, Batch, Deleted, LogStat, Record
 from .shelf import deadline_of
 
 if TYPE_CHECKING:
-    from .log import Log, LogStream
+    from .log import Log
+    from .log_stream import LogStream
     from .sharded_log import ShardedLog
 
 __all__ = ["LogAio", "LogStreamAio", "ShardedLogAio"]
 
-_OLDEST = -2
 _NAP_S = 0.005
 _T = TypeVar("_T")
 
@@ -132,7 +133,7 @@ class LogAio:
 
     def stream(
         self,
-        start: int = _OLDEST,
+        start: int = OLDEST,
         *,
         key: str | bytes | None = None,
         timeout: float | None = None,
@@ -173,7 +174,8 @@ class LogStreamAio:
                 raise StopAsyncIteration from None
             except Empty:
                 if time.monotonic() >= deadline:
-                    raise
+                    waited_ns = timeout_ns(self._timeout if timeout is None else timeout)
+                    raise self._stream._log._exception(lib.SHM_EMPTY, "stream", waited_ns) from None
             await _until_there(self._stream._log, self._stream.next_offset, deadline)
 
     def __aiter__(self) -> LogStreamAio:
@@ -222,7 +224,7 @@ class ShardedLogAio:
         return self._log.range(key)
 
     def stream(
-        self, key: str | bytes, start: int = _OLDEST, *, timeout: float | None = None, lost: str = "error"
+        self, key: str | bytes, start: int = OLDEST, *, timeout: float | None = None, lost: str = "error"
     ) -> LogStreamAio:
         """As `ShardedLog.stream`: an asynchronous iterator."""
         return self._log._log_of(key).aio.stream(start, timeout=timeout, lost=lost)

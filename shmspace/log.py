@@ -18,20 +18,16 @@ from .codec import Codec
 from .defaults import given
 from .errors import FutureOffset, InvalidOffset, NoIndex, NotDurable, NotFound, OutOfRange, SpaceFull
 from .handle import NamedHandle
-from .record import Batch, Deleted, LogStat, Message, Record, record_type
+from .log_stream import LogStream
+from .record import NEWEST, OLDEST, Batch, Deleted, LogStat, Message, Record, needless, record_type
 from .shelf import codec_option
 from .tuples import key_bytes
 
 if TYPE_CHECKING:
-    from .aio_log import LogAio, LogStreamAio
+    from .aio_log import LogAio
     from .space import Space
 
-__all__ = ["NEWEST", "OLDEST", "Log", "LogStream", "Pages", "log_options", "open_log"]
-
-OLDEST = -2
-"""An offset: the first record that exists."""
-NEWEST = -1
-"""An offset: the last record that exists; of a stream or `consume`: what comes from now on."""
+__all__ = ["Log", "Pages", "log_options", "open_log"]
 
 _OFFSET_MOST = 1 << 63
 _SEGMENT_MOST = 1 << 32
@@ -330,7 +326,7 @@ class Log(Pages):
         """
         updates = None if updates_before is None else options.time_ns(updates_before)
         deletes = None if deletes_before is None else options.time_ns(deletes_before)
-        return self._delete_chosen(lambda records: _needless(records, updates, deletes))
+        return self._delete_chosen(lambda records: needless(records, updates, deletes))
 
     def _delete_chosen(self, choose: Callable[[list[Record]], list[Record]]) -> Deleted:
         """Delete what `choose` picks from all records; chosen anew if somebody else deleted something meanwhile."""
@@ -399,70 +395,6 @@ class Log(Pages):
         from .aio_log import LogAio
 
         return LogAio(self)
-
-
-class LogStream(_native.LogStream):  # type: ignore[misc]  # a native type
-    """An iterator over a log's records that waits for those to come; `Log.stream` gives it."""
-
-    def __init__(self, log: Log, start: int, key: bytes | None, timeout: float | None, lost: str) -> None:
-        options.check_choice(lost, what="lost", choices=("error", "skip"))
-        first, following = log._bounds()
-        self._log = log
-        position = first if start == OLDEST else following if start == NEWEST else start
-        self._bind(log, position, options.timeout_ns(timeout), key, lost == "skip")
-        if 0 <= start < int(lib.shm_log_floor(log._raw, log._shard)) and lost == "error":
-            log._refuse_read(lib.SHM_LAGGED, start)
-        log._children.add(self)
-
-    def close(self) -> None:
-        """End it: who waits in it on another thread gets `StopIteration`."""
-        if self._log.closed:
-            return  # for good: whoever waits gets `Closed`
-        self._end()
-        lib.shm_log_wake(self._log._raw, self._log._shard)
-
-    @property
-    def closed(self) -> bool:
-        """Whether it, or its log, was closed in this process."""
-        return bool(self._ended or self._log.closed)
-
-    def __enter__(self) -> LogStream:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        state = " (closed)" if self.closed else ""
-        return f"<shmspace.LogStream of {self._log} at offset {self.next_offset}{state}>"
-
-    @property
-    def aio(self) -> LogStreamAio:
-        """The same as an asynchronous iterator."""
-        from .aio_log import LogStreamAio
-
-        return LogStreamAio(self)
-
-
-def _needless(records: list[Record], updates: int | None, deletes: int | None) -> list[Record]:
-    gone: set[int] = set()
-    if updates is not None:
-        newer: set[bytes] = set()
-        for record in reversed(records):
-            if record.key is not None and record.time <= updates:
-                if record.key in newer:
-                    gone.add(record.offset)
-                newer.add(record.key)
-    if deletes is not None:
-        older: set[bytes] = set()
-        for record in records:
-            if record.key is None or record.offset in gone:
-                continue
-            if record.data is None and record.time <= deletes and record.key not in older:
-                gone.add(record.offset)
-            else:
-                older.add(record.key)
-    return [record for record in records if record.offset in gone]
 
 
 def _count(value: int, *, least: int) -> int:

@@ -8,7 +8,13 @@ from typing import Any, NamedTuple
 
 from .codec import Codec, get_codec
 
-__all__ = ["Batch", "Deleted", "LogStat", "Message", "Record"]
+__all__ = ["NEWEST", "OLDEST", "Batch", "Deleted", "LogStat", "Message", "Record", "needless", "record_type"]
+
+OLDEST = -2
+"""An offset: the first record that exists."""
+NEWEST = -1
+"""An offset: the last record that exists; of a stream or `consume`: what comes from now on."""
+
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
@@ -137,3 +143,25 @@ class LogStat(NamedTuple):
     next_offset: int
     durable_offset: int
     """Everything before it is on disk; of a log in memory `start_offset`."""
+
+
+def needless(records: list[Record], updates: int | None, deletes: int | None) -> list[Record]:
+    """Give the records that `Log.compact` deletes, with these two bounds."""
+    gone: set[int] = set()
+    if updates is not None:
+        newer: set[bytes] = set()
+        for record in reversed(records):
+            if record.key is not None and record.time <= updates:
+                if record.key in newer:
+                    gone.add(record.offset)
+                newer.add(record.key)
+    if deletes is not None:
+        older: set[bytes] = set()
+        for record in records:
+            if record.key is None or record.offset in gone:
+                continue
+            if record.data is None and record.time <= deletes and record.key not in older:
+                gone.add(record.offset)
+            else:
+                older.add(record.key)
+    return [record for record in records if record.offset in gone]

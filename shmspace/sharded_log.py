@@ -1,4 +1,4 @@
-"""Sharded logs: a log for each shard of the keys, so that those who append under different keys do not wait for each other."""
+"""Sharded logs: a log for each shard of the keys, so that who appends under one does not wait for the others."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from . import options
 from ._native import ffi, lib
 from .defaults import given
 from .errors import InvalidKey, NotFound
-from .log import OLDEST, Log, LogStream, Pages, log_options
-from .record import Batch, LogStat, Record
+from .log import Log, Pages, log_options
+from .log_stream import LogStream
+from .record import OLDEST, Batch, LogStat, Record
 from .tuples import key_bytes
 
 if TYPE_CHECKING:

@@ -22,7 +22,8 @@ PYTHON_LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"_native"}),
     frozenset(
         (
-            "attachment bell space facts handle shelf lock view channel log tuples queue store aio aio_values private"
+            "attachment bell space structures facts handle shelf lock view channel log log_stream record sharded_log tuples"
+            " queue store aio aio_line aio_values aio_log private"
             " freight mp executor executor_pool executor_worker files"
         ).split()
     ),
