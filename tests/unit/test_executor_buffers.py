@@ -194,12 +194,13 @@ def test_more_than_fits_at_once_goes_through() -> None:
 @pytest.mark.usefixtures("small_memory")
 def test_what_can_never_fit_is_space_full() -> None:
     with shmspace.Executor(1) as pool:
-        for function, argument in (
+        calls: list[tuple[Any, Any]] = [
             (len, bytes(20 << 20)),
             (bytes, 20 << 20),
             (make_list, 500_000),
             (len, make_list(500_000)),
-        ):
+        ]
+        for function, argument in calls:
             assert isinstance(pool.submit(function, argument).exception(), shmspace.SpaceFull)
         assert pool.submit(len, bytes(1 << 20)).result() == 1 << 20
 
