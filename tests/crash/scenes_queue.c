@@ -15,6 +15,7 @@ STOCK(q_take, QUEUE, .values = 3, .size_bytes = SMALL_BYTES, .takes = 1)
 STOCK(q_take_block, QUEUE, .values = 3, .size_bytes = BLOCK_BYTES, .takes = 1)
 STOCK(q_collect, QUEUE, .values = 82, .size_bytes = SMALL_BYTES, .takes = 1)
 STOCK(q_lease, QUEUE, .values = 2, .size_bytes = MIXED_BYTES, .takes = 1)
+STOCK(q_lease_kept, QUEUE, .values = 2, .size_bytes = BLOCK_BYTES, .holds = 1)
 STOCK(q_bury, QUEUE, .values = 4, .size_bytes = MIXED_BYTES, .max_deliveries = 1, .takes = 1)
 STOCK(q_one, QUEUE, .values = 1, .size_bytes = BLOCK_BYTES, .takes = 1)
 STOCK(q_none, QUEUE, .size_bytes = SMALL_BYTES, .puts = 1, .takes = 1)
@@ -48,6 +49,26 @@ static void stand_and_leave(struct world *world) {
   shm_taken taken;
   if (shelf_hold(world, 0, 0, SHM_TAKE_HOLD | SHM_WAIT_BELL, 0, &taken) == SHM_OK) shelf_taken(world, 0, 0, &taken);
 }
+
+/* It stands in line already, and has been given what it waits for. */
+static void ready_standing(struct world *world) {
+  open_shelf(world);
+  shelf_stand(world, SHM_TAKE_HOLD);
+}
+
+static void ready_standing_to_put(struct world *world) {
+  open_shelf(world);
+  shelf_stand_to_put(world);
+}
+
+static void take_given(struct world *world) {
+  shm_taken taken;
+  if (shelf_is_served(world, SHM_TAKE_HOLD, 0, &taken)) shelf_taken(world, 0, 0, &taken);
+}
+
+static void leave_given(struct world *world) { shelf_leave_line(world, SHM_TAKE_HOLD); }
+static void leave_room(struct world *world) { shelf_leave_line(world, 0); }
+static void put_given(struct world *world) { shelf_put_standing(world); }
 
 /* ---- leases -------------------------------------------------------------------------------------------------------------- */
 static int lease(struct world *world, shm_taken *taken) {
@@ -111,6 +132,8 @@ static void take_and_finish(struct world *world) {
   if (shm_queue_task_done(shelf.queue, 0, patience_ns()) == SHM_OK) progress_of(world)->finished++;
 }
 
+static void leave_space(struct world *world) { shm_space_close(world->space); }
+
 /* ---- the end ------------------------------------------------------------------------------------------------------------- */
 static void shut(struct world *world) {
   (void)world;
@@ -171,6 +194,12 @@ SCENE(q_take_held, q_take, take_held)
 SCENE(q_take_block, q_take_block, take_one)
 SCENE(q_collect, q_collect, take_two, .ready = ready_taken)
 SCENE(q_stand, q_none, stand_and_leave)
+SCENE(q_given, q_none_block, take_given, .ready = ready_standing, AFTER_ACT("q_put_block"))
+SCENE(q_given_late, q_none_block, leave_given, .ready = ready_standing, AFTER_ACT("q_put_block"))
+SCENE(q_room_given, q_full, put_given, .ready = ready_standing_to_put, AFTER_ACT("q_take"))
+SCENE(q_room_late, q_full, leave_room, .ready = ready_standing_to_put, AFTER_ACT("q_take"))
+SCENE(q_leave_leased, q_lease_kept, leave_space, .ready = ready_leased)
+SCENE(q_leave_line, q_none, leave_space, .ready = ready_standing)
 SCENE(q_lease_ack, q_lease, lease_and_ack)
 SCENE(q_lease_nack, q_lease, lease_and_nack)
 SCENE(q_leased, q_lease, lease_one)
@@ -196,6 +225,6 @@ SCENE(q_put_awaited, q_full, put_patiently, .meanwhile = take_when_awaited)
 const struct scene *const queue_scenes[] = {
     &q_taker_asleep, &q_holder_asleep, &q_putter_asleep, &q_joiner_asleep, &q_last_asleep,
     &q_put, &q_put_block, &q_put_many, &q_grow, &q_take, &q_take_held, &q_take_block, &q_collect, &q_stand,
-    &q_lease_ack, &q_lease_nack, &q_leased, &q_nack_unlocked, &q_bury, &q_bury_more, &q_task_done, &q_shut, &q_discard,
+    &q_given, &q_given_late, &q_room_given, &q_room_late, &q_leave_leased, &q_leave_line, &q_lease_ack, &q_lease_nack, &q_leased, &q_nack_unlocked, &q_bury, &q_bury_more, &q_task_done, &q_shut, &q_discard,
     &q_discard_leased, &q_delete_used, &q_delete, &q_wake_taker, &q_wake_holder, &q_wake_putter, &q_wake_joiner,
     &q_nack_waited, &q_shut_waited, &q_take_awaited, &q_hold_awaited, &q_put_awaited, NULL};

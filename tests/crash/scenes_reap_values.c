@@ -21,12 +21,12 @@ STOCK(t_idle, .kind = SHM_KIND_TUPLES, .keys = 12, .values = 3, .size_bytes = MI
 /* The survivor stands in line, and what comes is given to it by whoever recovers. */
 static void make_q_waited(struct world *world) {
   make_q_none(world);
-  shelf_stand(world);
+  shelf_stand(world, SHM_TAKE_HOLD);
 }
 
 static void make_t_waited(struct world *world) {
   make_t_none(world);
-  shelf_stand(world);
+  shelf_stand(world, SHM_TAKE_HOLD);
 }
 
 static void make_t_pinned(struct world *world) {

@@ -14,6 +14,7 @@ STOCK(t_many_keys, .kind = SHM_KIND_TUPLES, .keys = 8, .values = 1, .size_bytes 
 STOCK(t_take, TUPLES, .values = 2, .size_bytes = SMALL_BYTES, .takes = 1)
 STOCK(t_take_block, TUPLES, .values = 2, .size_bytes = BLOCK_BYTES, .takes = 1)
 STOCK(t_take_one, TUPLES, .values = 1, .size_bytes = BLOCK_BYTES, .takes = 1)
+STOCK(t_kept, TUPLES, .values = 2, .size_bytes = BLOCK_BYTES, .holds = 1)
 STOCK(t_collect, TUPLES, .values = 22, .size_bytes = SMALL_BYTES, .takes = 1)
 STOCK(t_take_keys, .kind = SHM_KIND_TUPLES, .keys = KEYS, .values = 3, .size_bytes = MIXED_BYTES, .takes = 1)
 STOCK(t_none, TUPLES, .size_bytes = SMALL_BYTES, .puts = 1, .takes = 1)
@@ -120,6 +121,42 @@ static void look_away(struct world *world) {
   shelf_look_away(0, &pin);
 }
 
+/* It stands in line already, and has been given what it waits for. */
+static void ready_standing(struct world *world) {
+  open_shelf(world);
+  shelf_stand(world, SHM_TAKE_HOLD);
+}
+
+static void ready_standing_to_look(struct world *world) {
+  open_shelf(world);
+  shelf_stand(world, SHM_TAKE_READ);
+}
+
+static void ready_standing_to_put(struct world *world) {
+  open_shelf(world);
+  shelf_stand_to_put(world);
+}
+
+static void take_given(struct world *world) {
+  shm_taken taken;
+  if (shelf_is_served(world, SHM_TAKE_HOLD, 0, &taken)) shelf_taken(world, 0, 0, &taken);
+}
+
+static void look_shown(struct world *world) {
+  shm_taken taken;
+  if (shelf_is_served(world, SHM_TAKE_READ, 0, &taken) && shelf.line.block) shelf_look_away(0, &shelf.line);
+}
+
+static void leave_given(struct world *world) { shelf_leave_line(world, SHM_TAKE_HOLD); }
+static void leave_shown(struct world *world) {
+  (void)world;
+  shelf_look_away(0, &shelf.line);
+}
+
+static void leave_room(struct world *world) { shelf_leave_line(world, 0); }
+static void put_given(struct world *world) { shelf_put_standing(world); }
+static void leave_space(struct world *world) { shm_space_close(world->space); }
+
 /* The block is left to one of those who look at it: it itself, or the survivor. */
 static void take_and_look_away(struct world *world) {
   take_held(world);
@@ -203,6 +240,15 @@ SCENE(t_stand, t_none, stand_and_leave)
 SCENE(t_look, t_take, look)
 SCENE(t_look_block, t_take_block, look)
 SCENE(t_looking, t_take_block, look_and_hold)
+SCENE(t_given, t_none_block, take_given, .ready = ready_standing, AFTER_ACT("t_new"))
+SCENE(t_given_late, t_none_block, leave_given, .ready = ready_standing, AFTER_ACT("t_new"))
+SCENE(t_shown, t_none_block, look_shown, .ready = ready_standing_to_look, AFTER_ACT("t_new"))
+SCENE(t_shown_late, t_none_block, leave_shown, .ready = ready_standing_to_look, AFTER_ACT("t_new"))
+SCENE(t_room_given, t_full, put_given, .ready = ready_standing_to_put, AFTER_ACT("t_take"))
+SCENE(t_room_late, t_full, leave_room, .ready = ready_standing_to_put, AFTER_ACT("t_take"))
+SCENE(t_leave_held, t_kept, leave_space, .ready = ready_held_value)
+SCENE(t_leave_looking, t_kept, leave_space, .ready = ready_looking)
+SCENE(t_leave_line, t_none, leave_space, .ready = ready_standing)
 SCENE(t_take_pinned, t_pinned, take_held)
 SCENE(t_two_pins, t_pinned, take_and_look_away, .ready = ready_looking)
 SCENE(t_own_pin, t_take_block, take_and_look_away, .ready = ready_looking)
@@ -225,6 +271,7 @@ SCENE(t_put_awaited, t_full, put_patiently, .meanwhile = take_when_awaited)
 const struct scene *const tuples_scenes[] = {
     &t_taker_asleep, &t_reader_asleep, &t_putter_asleep, &t_last_asleep,
     &t_put, &t_put_many, &t_new, &t_new_keys, &t_rehash, &t_take, &t_take_held, &t_take_block, &t_take_keys, &t_remove,
+    &t_given, &t_given_late, &t_shown, &t_shown_late, &t_room_given, &t_room_late, &t_leave_held, &t_leave_looking, &t_leave_line,
     &t_collect, &t_return, &t_stand, &t_look, &t_look_block, &t_looking, &t_take_pinned, &t_two_pins, &t_own_pin,
     &t_look_away, &t_shut, &t_discard, &t_discard_pinned, &t_delete_used, &t_delete, &t_wake_taker, &t_wake_reader,
     &t_wake_putter, &t_return_waited, &t_shut_waited, &t_take_awaited, &t_hold_awaited, &t_look_awaited, &t_put_awaited, NULL};

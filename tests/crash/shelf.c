@@ -52,15 +52,19 @@ static int leave(uint32_t lane, uint64_t key, uint32_t flags, shm_wait *wait, sh
   return shm_tuples_leave(shelf.tuples, shelf.keys[key], shelf_key_length(key), flags, wait, taken);
 }
 
-static int put_id(uint64_t key, uint64_t id, uint64_t deadline_ns) {
+static int put_id(uint64_t key, uint64_t id, uint32_t flags, shm_wait *wait, uint64_t deadline_ns) {
   static uint8_t bytes[BIG_BYTES];
-  shm_wait wait = {0};
-  shm_taken nothing;
   uint64_t size_bytes = size_of(id);
   fill_message(bytes, id, size_bytes);
-  int status = shelf_is_queue() ? shm_queue_put(shelf.queue, 0, bytes, size_bytes, 0, 0, &wait, deadline_ns)
-                                : shm_tuples_out(shelf.tuples, shelf.keys[key], shelf_key_length(key), bytes, size_bytes, 0, 0,
-                                                 &wait, deadline_ns);
+  return shelf_is_queue() ? shm_queue_put(shelf.queue, 0, bytes, size_bytes, 0, flags, wait, deadline_ns)
+                          : shm_tuples_out(shelf.tuples, shelf.keys[key], shelf_key_length(key), bytes, size_bytes, 0, flags, wait,
+                                           deadline_ns);
+}
+
+static int put_at_once(uint64_t key, uint64_t id, uint64_t deadline_ns) {
+  shm_wait wait = {0};
+  shm_taken nothing;
+  int status = put_id(key, id, 0, &wait, deadline_ns);
   if (wait.block) leave(0, key, 0, &wait, &nothing);
   return status;
 }
@@ -83,7 +87,7 @@ void make_shelf(struct world *world, const struct stock *stock) {
   if (world->failure[0]) return;
   for (uint64_t key = 0; key < (shelf_is_queue() ? 1 : stock->keys); key++) {
     for (uint64_t n = 0; n < stock->values; n++) {
-      int status = put_id(key, ++shelf.ids, patience_ns());
+      int status = put_at_once(key, ++shelf.ids, patience_ns());
       if (status != SHM_OK) blame(world, "filling the shelf: %s", shm_error_name(status));
     }
   }
@@ -95,7 +99,7 @@ static uint64_t next_id(const struct world *world) { return MINE(world->me) + pr
 int shelf_put(struct world *world, uint64_t key, uint64_t deadline_ns) {
   struct progress *progress = progress_of(world);
   uint64_t before_ns = shm_monotonic_ns();
-  int status = put_id(key, next_id(world), deadline_ns);
+  int status = put_at_once(key, next_id(world), deadline_ns);
   progress->blocked_ns = shm_monotonic_ns() - before_ns;
   progress->status = status;
   if (status == SHM_OK) progress->put++;
@@ -183,23 +187,51 @@ void shelf_look_away(uint64_t key, shm_wait *wait) {
   leave(0, key, SHM_TAKE_READ, wait, &nothing);
 }
 
-void shelf_stand(struct world *world) {
+void shelf_stand(struct world *world, uint32_t flags) {
   shm_taken taken;
-  int status = try_hold(0, 0, SHM_TAKE_HOLD | SHM_WAIT_BELL, &shelf.line, 0, &taken);
-  if (status != SHM_EMPTY || !shelf.line.block) blame(world, "the survivor does not stand in line: %s", shm_error_name(status));
+  int status = try_hold(0, 0, flags | SHM_WAIT_BELL, &shelf.line, 0, &taken);
+  if (status != SHM_EMPTY || !shelf.line.block) blame(world, "nobody stands in line: %s", shm_error_name(status));
 }
 
-int shelf_is_served(struct world *world, uint64_t deadline_ns, shm_taken *taken) {
-  int status = try_hold(0, 0, SHM_TAKE_HOLD | SHM_WAIT_BELL, &shelf.line, deadline_ns, taken);
-  if (shelf.line.block && leave(0, 0, SHM_TAKE_HOLD, &shelf.line, taken) == SHM_OK) status = SHM_OK;
+int shelf_is_served(struct world *world, uint32_t flags, uint64_t deadline_ns, shm_taken *taken) {
+  int status = try_hold(0, 0, flags | SHM_WAIT_BELL, &shelf.line, deadline_ns, taken);
+  if (status != SHM_OK && shelf.line.block && leave(0, 0, flags, &shelf.line, taken) == SHM_OK) status = SHM_OK;
   if (status == SHM_OK) shelf_id(world, taken);
   return status == SHM_OK;
+}
+
+void shelf_leave_line(struct world *world, uint32_t flags) {
+  shm_taken taken;
+  if (leave(0, 0, flags, &shelf.line, &taken) == SHM_OK) shelf_taken(world, 0, 0, &taken);
+}
+
+void shelf_stand_to_put(struct world *world) {
+  int status = put_id(0, next_id(world), SHM_WAIT_BELL, &shelf.line, 0);
+  if (status != SHM_FULL || !shelf.line.block) blame(world, "nobody stands in line for room: %s", shm_error_name(status));
+}
+
+void shelf_put_standing(struct world *world) {
+  if (put_id(0, next_id(world), SHM_WAIT_BELL, &shelf.line, 0) == SHM_OK) progress_of(world)->put++;
+  else shelf_leave_line(world, 0);
 }
 
 /* ---- sleepers, and what they wait for ------------------------------------------------------------------------------------------- */
 static int bind_queue(struct world *world, struct shm__queue *queue) {
   const struct shm_entry *entry = shm__directory_look(world->space, SHM_KIND_QUEUE, "q", 1);
   return entry && shm__queue_bind(world->space, entry->main, queue) == SHM_OK;
+}
+
+static int bind_tuples(struct world *world, struct shm__tuples *tuples) {
+  const struct shm_entry *entry = shm__directory_look(world->space, SHM_KIND_TUPLES, "t", 1);
+  return entry && shm__tuples_bind(world->space, entry->main, tuples) == SHM_OK;
+}
+
+uint64_t shelf_forgotten(struct world *world) {
+  struct shm__tuples tuples;
+  uint64_t forgotten = 0;
+  if (shelf_is_queue() || !bind_tuples(world, &tuples)) return 0;
+  for (uint32_t n = 0; n < tuples.shard_count; n++) forgotten += tuples.shards[n].keys - tuples.shards[n].idle;
+  return forgotten;
 }
 
 static void count(struct world *world, struct shm__fifo_facts *facts) {
@@ -212,8 +244,7 @@ static void count(struct world *world, struct shm__fifo_facts *facts) {
     return;
   }
   struct shm__key key = shm__key_of(shelf.keys[0], shelf_key_length(0));
-  const struct shm_entry *entry = shm__directory_look(world->space, SHM_KIND_TUPLES, "t", 1);
-  if (!entry || shm__tuples_bind(world->space, entry->main, &tuples) != SHM_OK) return;
+  if (!bind_tuples(world, &tuples)) return;
   struct shm__shard shard = shm__tuples_shard_of(&tuples, &key);
   u64 at = shm__table_find(&shard, &key);
   if (at && shm__tuples_fifo(&tuples, &shard, at, &fifo)) shm__fifo_stat(&fifo, facts);

@@ -16,6 +16,7 @@ struct stock {
   int deletes, shuts;          /* the act deletes it, shuts it down */
   uint64_t size_bytes;         /* of the values; MIXED_BYTES */
   uint64_t puts, takes;        /* most that are half put, half taken or discarded when somebody dies */
+  uint64_t holds;              /* those that it holds all the while, which come back */
 };
 
 struct shelf {
@@ -24,7 +25,7 @@ struct shelf {
   shm_tuples *tuples;
   char keys[SHELF_KEYS][16];
   uint64_t ids; /* of what was there at first */
-  shm_wait line; /* where the survivor stands, to take */
+  shm_wait line; /* where it stands */
   shm_wait pin;  /* what the survivor looks at */
   shm_taken pinned;
   uint64_t pinned_id;
@@ -49,12 +50,17 @@ int shelf_take(struct world *world, uint64_t key, uint32_t flags, uint64_t deadl
 void shelf_ack(struct world *world, shm_taken *taken);
 int shelf_look(struct world *world, uint64_t key, uint64_t deadline_ns, shm_wait *wait, shm_taken *taken);
 void shelf_look_away(uint64_t key, shm_wait *wait);
-void shelf_stand(struct world *world); /* the survivor stands in line, and goes on */
-int shelf_is_served(struct world *world, uint64_t deadline_ns, shm_taken *taken);
+/* Stand in line, and go on; flags: SHM_TAKE_READ, or SHM_TAKE_HOLD. Then come back to it. To put: with the next value. */
+void shelf_stand(struct world *world, uint32_t flags);
+int shelf_is_served(struct world *world, uint32_t flags, uint64_t deadline_ns, shm_taken *taken);
+void shelf_stand_to_put(struct world *world);
+void shelf_put_standing(struct world *world);
+void shelf_leave_line(struct world *world, uint32_t flags);
 uint64_t shelf_id(struct world *world, const shm_taken *taken); /* of a value; blames torn ones */
 
 /* Is there nothing that a sleeper could take, or look at; no room that he could put into; is it not all finished, not shut
  * down: so that it takes help? And the help. Looks without touching. */
+uint64_t shelf_forgotten(struct world *world); /* entries of a tuple space that is empty, but not known to be idle */
 int nothing_to_take(struct world *world);
 int no_room(struct world *world);
 int not_finished(struct world *world);

@@ -120,8 +120,15 @@ static void judge_found(struct world *world, const struct found *found) {
 }
 
 /* ---- working on ------------------------------------------------------------------------------------------------------------- */
-/* A value goes through, and another one. */
+/* A value goes through, and another one; of a bounded shelf, as many as there is room for. */
 static void work_on(struct world *world) {
+  struct found full = {.count = 0};
+  for (uint64_t n = 0; n <= shelf.stock->bound && shelf.stock->bound; n++) {
+    int status = TIMED(world, shelf_put(world, 0, 0)), expected = n < shelf.stock->bound ? SHM_OK : SHM_FULL;
+    if (status != expected) blame(world, "put number %llu of %llu: %s", (unsigned long long)n + 1, (unsigned long long)shelf.stock->bound,
+                                  shm_error_name(status));
+  }
+  drain(world, 0, 0, &full);
   for (int n = 0; n < 2 && !world->failure[0]; n++) {
     struct found found = {.count = 0};
     int status = TIMED(world, shelf_put(world, 0, patience_ns()));
@@ -136,9 +143,16 @@ static void judge_line(struct world *world) {
   shm_taken taken;
   if (!shelf.line.block) return;
   int in_vain = nothing_to_take(world);
-  int served = TIMED(world, shelf_is_served(world, shm_monotonic_ns() + (in_vain ? LOOK_NS : LINE_NS), &taken));
+  int served = TIMED(world, shelf_is_served(world, SHM_TAKE_HOLD, shm_monotonic_ns() + (in_vain ? LOOK_NS : LINE_NS), &taken));
   if (!served && !in_vain) blame(world, "whoever stands in line is not served");
   if (served) shelf_taken(world, 0, 0, &taken);
+}
+
+/* What the survivor looks at is what it was, whoever else had it. */
+static void judge_pin(struct world *world) {
+  if (!shelf.pin.block) return;
+  if (shelf_id(world, &shelf.pinned) != shelf.pinned_id) blame(world, "what was being read is something else");
+  shelf_look_away(0, &shelf.pin);
 }
 
 static void judge_empty(struct world *world) {
@@ -151,6 +165,12 @@ static void judge_empty(struct world *world) {
           (unsigned long long)(queue.ready + tuples.values), (unsigned long long)queue.leased, (unsigned long long)queue.dead,
           (unsigned long long)tuples.keys, (unsigned long long)(queue.waiting + tuples.waiting));
   }
+  int64_t length = shelf_is_queue() ? (int64_t)shm_queue_length(shelf.queue, 0) : 0;
+  for (uint64_t key = 0; key < SHELF_KEYS && !shelf_is_queue(); key++) {
+    length += shm_tuples_length(shelf.tuples, shelf.keys[key], shelf_key_length(key));
+  }
+  if (length != 0) blame(world, "the empty shelf is %lld long", (long long)length);
+  if (shelf_forgotten(world)) blame(world, "%llu empty keys will not be removed", (unsigned long long)shelf_forgotten(world));
 }
 
 static void check(struct world *world) {
@@ -178,7 +198,8 @@ void judge_shelf(struct world *world) {
   memset(&found, 0, sizeof found);
   if (is_there(world)) {
     judge_line(world);
-    if (!world->reaped) found.may_be_late = shelf.stock->takes;
+    if (!world->reaped) judge_pin(world); /* it lets go of a block that the dead one may have left to it */
+    if (!world->reaped) found.may_be_late = shelf.stock->takes + shelf.stock->holds;
     drain_all(world, &found);
     found.may_be_late = found.late;
     TIMED(world, (shm_space_reap_dead(world->space), 0));
@@ -187,10 +208,7 @@ void judge_shelf(struct world *world) {
     if (found.closed && !shut && !gone) blame(world, "the shelf is closed");
     if (!gone) judge_found(world, &found);
     if (!gone && !shut && !world->failure[0]) work_on(world);
-    if (shelf.pin.block) {
-      if (shelf_id(world, &shelf.pinned) != shelf.pinned_id) blame(world, "what was being read is something else");
-      shelf_look_away(0, &shelf.pin);
-    }
+    judge_pin(world);
     if (!gone) judge_empty(world);
     check(world);
     close_shelf();

@@ -21,4 +21,7 @@
 #define DEATH(NAME, POINT, PASSAGES)                                                                                   \
   .other_role = DIES_BEFORE, .other = NAME, .other_point = POINT, .other_passages = PASSAGES
 
+/* What the other one does has been done when the victim acts. */
+#define AFTER_ACT(NAME) DEATH(NAME, NULL, 0)
+
 #endif
