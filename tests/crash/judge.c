@@ -245,6 +245,7 @@ static void judge_memory(struct world *world) {
 
 void judge(struct world *world, int reap_first) {
   int died = world->scene->locks ? died_holding(world) : 0;
+  world->reaped = reap_first;
   if (reap_first) TIMED(world, (shm_space_reap_dead(world->space), 0));
   const struct scene *other = other_scene(world->scene);
   if (world->scene->after) world->scene->after(world);

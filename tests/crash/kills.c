@@ -1,6 +1,6 @@
 /* kills.c: working processes are killed at random moments, and replaced.
  *
- *   kills DIRECTORY NAME one|all KILLS SEED
+ *   kills DIRECTORY NAME one|all|queue|tuples KILLS SEED
  *
  * Two senders and two receivers work on a channel of small capacity, with small and block messages, views and many at a
  * time; the senders also count under a named lock. Each process is an incarnation with a number; message n of incarnation
@@ -8,10 +8,11 @@
  *
  *   one   every message that was sent is received once, except for what a receiver was just taking when it was killed
  *   all   every receiver gets the messages of each sender in order, without a gap, from the first one it gets
- *   both  each message is whole; the lock excludes; at the end check() finds nothing and no block is left
+ *   queue, tuples  every value that was put is taken once, with leases, dead letters and readers: see kills_values.c
+ *   all of them    each message is whole; the lock excludes; at the end check() finds nothing and no block is left
  *
- * Prints "FAIL ..." or "kills=... messages=... lost=... in_flight=... recoveries=... blocked_us=...": blocked_us is the
- * longest that any call took of anybody who lived. A call that takes 5 s hangs.
+ * Prints "FAIL ..." or "kills=... messages=... lost=... in_flight=... again=... recoveries=... blocked_us=...":
+ * blocked_us is the longest that any call took of anybody who lived. A call that takes 5 s hangs.
  */
 #define _GNU_SOURCE
 #include <signal.h>
@@ -22,7 +23,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "kills_books.h"
+#include "kills_values.h"
 
 enum { WORKERS = 4, SENDERS = 2, CAPACITY = 8, BATCH = 3, NAP_MOST_US = 4000, FEW_NS = 20000000 };
 
@@ -168,8 +169,14 @@ static void work(struct world *world, int worker, uint64_t number) {
   world->channel = world->reader = world->writer = NULL;
   self->sends = worker < SENDERS;
   attach(world);
-  int status = world->failure[0] ? SHM_OS : open_channel(world, "c", 0, &world->channel);
-  if (status == SHM_OK && self->sends) {
+  int values = world->scene == &traffic_queue || world->scene == &traffic_tuples;
+  int status = world->failure[0] ? SHM_OS
+               : values          ? open_values(world)
+                                 : open_channel(world, "c", 0, &world->channel);
+  if (status == SHM_OK && values) {
+    if (self->sends) put_values(world, self, books, number, chance);
+    else take_values(world, self, books, chance);
+  } else if (status == SHM_OK && self->sends) {
     status = shm_channel_open_writer(world->channel, patience_ns(), &world->writer);
     if (status == SHM_OK) status = shm_lock_open(world->space, "l", 1, patience_ns(), &world->lock);
     if (status == SHM_OK) send_on(world, self, number);
@@ -234,26 +241,29 @@ int main(int argc, char **argv) {
   shm_space_facts facts;
   struct sums sums = {0};
   if (argc != 6) return 2;
-  int all = strcmp(argv[3], "all") == 0;
+  int all = strcmp(argv[3], "all") == 0, in_queue = strcmp(argv[3], "queue") == 0,
+      values = in_queue || strcmp(argv[3], "tuples") == 0;
+  const struct scene *scene = in_queue ? &traffic_queue : values ? &traffic_tuples : all ? &traffic_all : &traffic;
   uint64_t kills = strtoull(argv[4], NULL, 10);
   if (kills + WORKERS > INCARNATIONS_MOST) return 2;
   chance = strtoull(argv[5], NULL, 10) * 2 + 1;
   set_up(&world, argv[1], argv[2]);
   books = open_books();
-  make_world(&world, all ? &traffic_all : &traffic, &start);
+  make_world(&world, scene, &start);
   if (world.reader) shm_channel_free(world.reader); /* the survivor's would hold the senders up */
   world.reader = NULL;
   if (!world.failure[0]) kill_at_random(&world, kills);
   shm_space_reap_dead(world.space);
   shm_space_stat(world.space, &facts);
   if (all && !world.failure[0]) shm_channel_open_reader(world.channel, patience_ns(), &world.reader);
-  if (!all && !world.failure[0]) balance(books, &world, &sums);
+  if (values && !world.failure[0]) balance_values(&world, books, &sums);
+  if (!values && !all && !world.failure[0]) balance(books, &world, &sums);
   if (!world.failure[0]) judge(&world, 1);
   unmake_world(&world);
   if (world.failure[0]) printf("FAIL %s\n", world.failure);
-  printf("kills=%llu messages=%llu lost=%llu in_flight=%llu recoveries=%llu blocked_us=%llu\n",
+  printf("kills=%llu messages=%llu lost=%llu in_flight=%llu again=%llu recoveries=%llu blocked_us=%llu\n",
          (unsigned long long)kills, (unsigned long long)books->received_count, (unsigned long long)sums.lost,
-         (unsigned long long)sums.in_flight, (unsigned long long)facts.recoveries,
+         (unsigned long long)sums.in_flight, (unsigned long long)sums.again, (unsigned long long)facts.recoveries,
          (unsigned long long)books->longest_ns / 1000);
   return world.failure[0] != 0;
 }

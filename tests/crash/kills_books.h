@@ -9,6 +9,7 @@ enum { INCARNATIONS_MOST = 1 << 14, RECEIVED_MOST = 1 << 25 };
 struct incarnation {
   volatile uint64_t begun, done; /* messages that it has begun to send or take, and has sent or taken */
   volatile uint64_t sends;       /* 1: a sender */
+  volatile uint64_t holds;       /* the value that it has leased and entered; 0: none */
 };
 
 struct books {
@@ -24,7 +25,8 @@ struct followed {
 
 struct sums {
   uint64_t lost,
-      in_flight; /* messages sent and not received; messages that receivers were taking when they were killed */
+      in_flight, /* messages sent and not received; messages that receivers were taking when they were killed */
+      again;     /* values that came once more, whose leases the killed had */
 };
 
 struct books *open_books(void);

@@ -1,7 +1,7 @@
 """Working processes are killed at random moments: what they did is in the books, and nobody else is held up.
 
-Four processes of C send to and receive from a channel of small capacity, in every style, and one of them is killed and
-replaced again and again. SHMSPACE_KILLS says how often; SHMSPACE_SEED repeats a run's choices (not its timing).
+Four processes of C send to and receive from a channel of small capacity, or put into and take from a queue or a tuple
+space with little room, in every style, and one of them is killed and replaced again and again. SHMSPACE_KILLS says how often; SHMSPACE_SEED repeats a run's choices (not its timing).
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return crash_program("kills", tmp_path_factory)
 
 
-def kill_workers(program: Path, delivery: str, kills: int) -> None:
+def kill_workers(program: Path, work: str, kills: int) -> None:
     """Kill that many of them; each call of the others must end long before it would count as hanging."""
     seed = os.environ.get("SHMSPACE_SEED", str(random.randrange(1 << 32)))
     print(f"SHMSPACE_SEED={seed}")
-    report = run_crash_program(program, delivery, str(kills), seed)[-1]
+    report = run_crash_program(program, work, str(kills), seed)[-1]
     print(report)
     found = figures(report)
     assert found["kills"] == kills
@@ -45,8 +45,16 @@ def test_each_reader_gets_all_messages_in_order_whoever_is_killed(program: Path)
     kill_workers(program, "all", int(os.environ.get("SHMSPACE_KILLS", QUICK_KILLS)))
 
 
+def test_each_value_of_a_queue_is_taken_once_whoever_is_killed(program: Path) -> None:
+    kill_workers(program, "queue", int(os.environ.get("SHMSPACE_KILLS", QUICK_KILLS)))
+
+
+def test_each_value_of_a_tuple_space_is_taken_once_whoever_is_killed(program: Path) -> None:
+    kill_workers(program, "tuples", int(os.environ.get("SHMSPACE_KILLS", QUICK_KILLS)))
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("delivery", ["one", "all"])
-def test_the_books_balance_after_a_thousand_kills(delivery: str, program: Path) -> None:
-    kill_workers(program, delivery, int(os.environ.get("SHMSPACE_KILLS", LONG_KILLS)))
+@pytest.mark.parametrize("work", ["one", "all", "queue", "tuples"])
+def test_the_books_balance_after_a_thousand_kills(work: str, program: Path) -> None:
+    kill_workers(program, work, int(os.environ.get("SHMSPACE_KILLS", LONG_KILLS)))

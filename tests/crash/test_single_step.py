@@ -22,12 +22,19 @@ NEVER_SO_LONG_US = 2_000_000
 ELSEWHERE_MOST = 0.2
 """The share of kills at another instruction than meant: an act that looks at the clock is not always the same."""
 
-WITH_THE_SURVIVOR = {"lock_awaited", "recv_awaited", "send_awaited"}
-"""Scenes in which the survivor acts while the victim does, which it cannot while it single-steps it."""
-LONG = {"send_big", "reclaim", "reap_reclaim", "make_space", "destroy_space"}
-"""Acts of 60,000 instructions and more, mostly copying; their points are in the quick tier."""
+WITH_THE_SURVIVOR = "_awaited"
+"""The end of the names of scenes in which the survivor acts while the victim does: it cannot, single-stepping it."""
+LONG = {
+    *("send_big", "reclaim", "reap_reclaim", "make_space", "destroy_space"),
+    *("q_wake_holder", "q_nack_waited", "q_stand", "t_wake_taker", "t_stand", "t_new_keys", "t_take_keys", "t_rehash"),
+    *("t_shut", "t_shut_waited", "t_discard", "t_discard_pinned", "t_delete", "q_leave_leased", "q_leave_line"),
+    *("t_leave_held", "t_leave_looking", "t_leave_line"),
+    *(name for name in scene_names() if name.startswith(("reap_q_", "reap_t_", "inherit_q_", "inherit_t_"))),
+}
+"""Acts of 60,000 instructions and more, mostly copying, or with hundreds of states: many keys, all shards, all members;
+their points are in the quick tier."""
 
-SCENES = [name for name in scene_names() if name not in WITH_THE_SURVIVOR]
+SCENES = [name for name in scene_names() if not name.endswith(WITH_THE_SURVIVOR)]
 
 
 @pytest.fixture(scope="session")

@@ -17,10 +17,10 @@
 #include "base/point.h"
 #include "os/clock.h"
 
-enum { MEMBERS = 6, HANG_S = 60, SLEEPER_MS = 300, HURRY_NS = 60000000 };
+enum { MEMBERS = 6, HANG_S = 60, SLEEPER_MS = 300, VAIN_MS = 5, HURRY_NS = 60000000 };
 
 static const struct scene *const *const scene_lists[] = {channel_scenes, all_delivery_scenes, space_scenes, wait_scenes,
-                                                         reap_scenes};
+                                                         reap_scenes, queue_scenes, tuples_scenes, reap_value_scenes};
 
 const struct scene *find_scene(const char *name) {
   for (size_t list = 0; list < sizeof scene_lists / sizeof scene_lists[0]; list++) {
@@ -391,12 +391,20 @@ static int in_vain(struct world *world) {
  * for, it takes the survivor's help. */
 void meet_other(struct world *world) {
   if (world->scene->other_role != SLEEPS) return;
+  const struct scene *sleeper = other_scene(world->scene);
   siginfo_t info = {0};
-  for (int ms = 0; ms < SLEEPER_MS && info.si_pid == 0; ms++) {
+  int vain_ms = 0; /* it may have got it a moment ago, and end */
+  for (int ms = 0; ms < SLEEPER_MS && info.si_pid == 0 && vain_ms < VAIN_MS; ms++) {
+    vain_ms = sleeper->in_vain && sleeper->in_vain(world) ? vain_ms + 1 : 0;
     waitid(P_PID, (id_t)world->pids[OTHER], &info, WEXITED | WNOHANG | WNOWAIT);
     shm_nap_ns(1000000);
   }
-  if (info.si_pid == 0 && in_vain(world)) relieve(world);
+  if (vain_ms == VAIN_MS) {
+    sleeper->help(world);
+    world->relieved = 1;
+  } else if (info.si_pid == 0 && !sleeper->in_vain && in_vain(world)) {
+    relieve(world);
+  }
   if (await_death(world, OTHER) != 0) blame(world, "the sleeper did not come free by itself");
   const struct progress *other = &world->progress[OTHER];
   if (!world->relieved && other->blocked_ns > world->longest_ns) world->longest_ns = other->blocked_ns;

@@ -34,9 +34,11 @@ enum other_role { NO_OTHER, DIES_BEFORE, SLEEPS };
 enum needs { ANY_START, EMPTY_START, FULL_START, WAITING_START, ROOM_START, FEW_STARTS, ONE_FULL_START, ONE_START };
 
 /* Written by the victims, read by the survivor: outlives them. */
+enum { TOOK_MOST = 128 };
 struct progress {
   volatile uint64_t sent, taken, done, opened, locked, told, blocked_ns;
   volatile int64_t status;
+  volatile uint64_t put, finished, tooks, took[TOOK_MOST]; /* of a shelf: took: the values' ids */
 };
 
 /* The points that a victim passed in its act. */
@@ -73,6 +75,8 @@ struct scene {
   void (*meanwhile)(struct world *world); /* survivor, while the victim acts */
   void (*after)(struct world *world);     /* survivor, before it works on: what must hold in this scene besides */
   void (*drained)(struct world *world);   /* survivor, when the channel is empty */
+  int (*in_vain)(struct world *world);    /* of a sleeper: it takes the survivor's help; NULL: it sleeps at the channel */
+  void (*help)(struct world *world);      /* survivor: gives a sleeper what it waits for */
 };
 
 /* What has gone through the channel when act begins, and what waits in it. */
@@ -100,6 +104,7 @@ struct world {
   const char *next_point;
   unsigned next_passages;
   int victim_stops; /* where it would die */
+  int reaped;       /* the survivor has handed back what the dead had, before anything else */
   uint64_t baseline_bytes, longest_ns, relieved;
   char failure[512]; /* the first thing found wrong; "" while nothing is */
 };
@@ -107,7 +112,8 @@ struct world {
 const struct scene *find_scene(const char *name);
 const struct scene *other_scene(const struct scene *scene); /* NULL: there is no other one */
 extern const struct scene *const channel_scenes[],
-    *const all_delivery_scenes[], *const space_scenes[], *const wait_scenes[], *const reap_scenes[];
+    *const all_delivery_scenes[], *const space_scenes[], *const wait_scenes[], *const reap_scenes[],
+    *const queue_scenes[], *const tuples_scenes[], *const reap_value_scenes[];
 
 /* ---- what victims and survivors do ---------------------------------------------------------------------------------- */
 void blame(struct world *world, const char *format, ...) __attribute__((format(printf, 2, 3)));

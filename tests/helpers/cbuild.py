@@ -23,7 +23,7 @@ from tests.helpers.tree import ROOT
 
 LAYERS = ("base", "os", "core", "types", "persist", "audit", "api")
 CRASH = ROOT / "tests" / "crash"
-SHARED = ("world", "judge", "acts")
+SHARED = ("world", "judge", "acts", "shelf", "shelf_judge")
 FLAGS = ("-std=gnu11", "-g", "-O1", "-DSHM_POINTS", "-Wall", "-Wextra", f"-I{ROOT / 'csrc'}")
 LINK = ("-no-pie", "-pthread", "-Wl,-z,now", "-Wl,--wrap=raise,--wrap=shm__point,--wrap=shm__monotonic_ns")
 RUN_ENDS_S = 1800
@@ -70,6 +70,7 @@ def scene_names() -> list[str]:
     """Name the scenes of tests/crash, without those that only ever are the part of the other one in a scene."""
     text = "".join(path.read_text() for path in sorted(CRASH.glob("scenes_*.c")))
     names = re.findall(r'\.name = "(\w+)",', text) + [f"reap_{name}" for name in re.findall(r'\{REAP\("(\w+)"', text)]
+    names += re.findall(r"^SCENE\((\w+),", text, re.MULTILINE)
     return [name for name in names if not re.search(r"_asleep(_all)?$", name)]
 
 

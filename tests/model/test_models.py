@@ -36,7 +36,20 @@ PROOFS = {
     "stream": ["", "ALL DEATHS=1", "READERS=2 SLOTS=2 DEATHS=0"],
     "pins": [""],
     "recover": ["", "SPARE"],
+    "handoff": [
+        "DEATHS=0",
+        "DEATHS=0 RETURNS VALUES=1",
+        "DEATHS=0 TAKERS=1 READERS=1",
+        "VALUES=1 NO_DEADLINE",
+        "TAKERS=1 RETURNS",
+        "TAKERS=1 VALUES=1 DEATHS=2",
+        "TAKERS=1 REAPERS=2",
+        "TAKERS=1 READERS=1 VALUES=1 NO_DEADLINE VICTIM=1",
+    ],
 }
+
+# Models that take longer to compile well than to search.
+LONG_TEXTS = {"handoff"}
 
 # Settings that take minutes or gigabytes.
 LONG_PROOFS = [
@@ -47,6 +60,10 @@ LONG_PROOFS = [
     ("ring", "OLDEST PRODUCERS=2 CONSUMERS=1"),
     ("stream", "ALL"),
     ("stream", "READERS=2 SLOTS=2 DEATHS=1"),
+    ("handoff", "VALUES=1 RETURNS"),
+    ("handoff", "DEATHS=0 TAKERS=3 VALUES=1"),
+    ("handoff", "TAKERS=1 READERS=1 VALUES=1"),
+    ("handoff", "TAKERS=1 VALUES=1 REAPERS=2 DEATHS=2"),
 ]
 
 # (Model, settings) -> the mutants that must fail there.
@@ -66,6 +83,12 @@ MUTANTS = {
     ("recover", ""): "EVICT_BY_SLOT LEAVER_ROBBED SLOT_FIRST BLIND_MARK BLIND_FREE HEIR_IGNORED BLOCKS_FIRST "
     "NO_TAKEOVER",
     ("recover", "SPARE"): "EXACT_TOKEN",
+    ("handoff", "DEATHS=0"): "LOOK_BEFORE_LINK LOOK_BEFORE_PUT PLAIN_GIVE_UP UNWANTED OVERTAKEN LATE_PUT FREED_IN_LINE "
+    "OUT_FIRST",
+    ("handoff", "DEATHS=0 TAKERS=3 VALUES=1"): "LAST_BEHIND",
+    ("handoff", "DEATHS=0 TAKERS=1 READERS=1"): "TAKERS_FIRST",
+    ("handoff", "DEATHS=0 RETURNS VALUES=1"): "RETURN_UNSEEN",
+    ("handoff", "TAKERS=1 RETURNS"): "TELL_BEFORE_HOLD FORGOTTEN_GRANT TAIL_TRUSTED NO_SERVICE BLOCKS_FIRST",
 }
 
 
@@ -133,7 +156,8 @@ def mutants(model: str) -> set[str]:
 def test_a_model_holds_in_every_interleaving_and_reaches_its_every_step(model: str, tmp_path: Path) -> None:
     searches = []
     for number, settings in enumerate(PROOFS[model]):
-        searches.append(search(tmp_path / str(number), model, settings))
+        optimise = "-O0" if model in LONG_TEXTS else "-O1"
+        searches.append(search(tmp_path / str(number), model, settings, optimise=optimise))
         assert_complete(searches[-1])
     lines = {line for one in searches for _, _, line in one.steps}
     assert sorted(lines - {line for one in searches for _, _, line in one.steps - one.missed}) == []

@@ -177,24 +177,34 @@ def test_memory_of_cancelled_tasks_is_given_back(pool: shmspace.Executor, tmp_pa
     until(lambda: channels(pool) == [], "the last buffers to be dropped")
 
 
-def test_more_than_fits_at_once_goes_through(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def small_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have private spaces of 16 MiB."""
+    monkeypatch.setattr(private, "default_size", lambda: 16 << 20)
+
+
+@pytest.mark.usefixtures("small_memory")
+def test_more_than_fits_at_once_goes_through() -> None:
     """Arguments wait until those of other tasks are done with."""
-    monkeypatch.setattr(private, "default_size", lambda: 64 << 20)
     with shmspace.Executor(2) as pool:
-        given = [pool.submit(np.sum, np.full(2 << 20, number)) for number in range(20)]
-        assert [future.result() for future in given] == [number << 21 for number in range(20)]
+        given = [pool.submit(np.sum, np.full(1 << 19, number)) for number in range(20)]
+        assert [future.result() for future in given] == [number << 19 for number in range(20)]
 
 
-def test_what_can_never_fit_is_space_full(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(private, "default_size", lambda: 64 << 20)
+@pytest.mark.usefixtures("small_memory")
+def test_what_can_never_fit_is_space_full() -> None:
     with shmspace.Executor(1) as pool:
-        assert isinstance(pool.submit(len, bytes(100 << 20)).exception(), shmspace.SpaceFull)
-        assert isinstance(pool.submit(bytes, 100 << 20).exception(), shmspace.SpaceFull)
-        assert isinstance(pool.submit(make_list, 2_000_000).exception(), shmspace.SpaceFull)
-        assert isinstance(pool.submit(len, make_list(2_000_000)).exception(), shmspace.SpaceFull)
+        calls: list[tuple[Any, Any]] = [
+            (len, bytes(20 << 20)),
+            (bytes, 20 << 20),
+            (make_list, 500_000),
+            (len, make_list(500_000)),
+        ]
+        for function, argument in calls:
+            assert isinstance(pool.submit(function, argument).exception(), shmspace.SpaceFull)
         assert pool.submit(len, bytes(1 << 20)).result() == 1 << 20
 
 
 def make_list(count: int) -> list[str]:
-    """A list that pickles into more than 64 MiB without a large buffer in it."""
+    """A list that pickles into more than 16 MiB without a large buffer in it."""
     return ["x" * 30 + str(number) for number in range(count)]
