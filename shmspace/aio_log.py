@@ -203,7 +203,7 @@ class ShardedLogAio:
         self, key: str | bytes, value: object, *, time: int | datetime | None = None, timeout: float | None = None
     ) -> int:
         """As `ShardedLog.append`, without blocking the loop."""
-        return await self._log._log_of(key).aio.append(value, key=key, time=time, timeout=timeout)
+        return await self._log.log_of(key).aio.append(value, key=key, time=time, timeout=timeout)
 
     async def read(self, key: str | bytes, offset: int) -> Record:
         """As `ShardedLog.read`."""
@@ -217,7 +217,7 @@ class ShardedLogAio:
         self, key: str | bytes, offset: int, max_count: int = 32, *, timeout: float | None = 0
     ) -> tuple[int, list[Record]]:
         """As `ShardedLog.consume`, without blocking the loop."""
-        return await self._log._log_of(key).aio.consume(offset, max_count, timeout=timeout)
+        return await self._log.log_of(key).aio.consume(offset, max_count, timeout=timeout)
 
     async def range(self, key: str | bytes) -> tuple[int, int] | None:
         """As `ShardedLog.range`."""
@@ -227,4 +227,4 @@ class ShardedLogAio:
         self, key: str | bytes, start: int = OLDEST, *, timeout: float | None = None, lost: str = "error"
     ) -> LogStreamAio:
         """As `ShardedLog.stream`: an asynchronous iterator."""
-        return self._log._log_of(key).aio.stream(start, timeout=timeout, lost=lost)
+        return self._log.log_of(key).aio.stream(start, timeout=timeout, lost=lost)

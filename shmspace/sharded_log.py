@@ -82,7 +82,8 @@ class ShardedLog(Pages):
             raise NotFound(f"{self} was made with sharder= keys, and {key!r} is none of them")
         return self._keys[wanted]
 
-    def _log_of(self, key: str | bytes) -> _Shard:
+    def log_of(self, key: str | bytes) -> Log:
+        """Give the log of a key's shard: all that a `Log` can do."""
         self._look_alive()
         shard = self.shard_of(key)
         log = self._logs.get(shard)
@@ -95,31 +96,31 @@ class ShardedLog(Pages):
         self, key: str | bytes, value: object, *, time: int | datetime | None = None, timeout: float | None = None
     ) -> int:
         """Append to the log of the key's shard; as `Log.append`."""
-        return int(self._log_of(key).append(value, key=key, time=time, timeout=timeout))
+        return int(self.log_of(key).append(value, key=key, time=time, timeout=timeout))
 
     def read(self, key: str | bytes, offset: int) -> Record:
         """As `Log.read`, in the key's shard."""
-        return self._log_of(key).read(offset)  # type: ignore[no-any-return]
+        return self.log_of(key).read(offset)  # type: ignore[no-any-return]
 
     def read_batch(self, key: str | bytes, offset: int, max_count: int) -> Batch:
         """As `Log.read_batch`, in the key's shard."""
-        return self._log_of(key).read_batch(offset, max_count)
+        return self.log_of(key).read_batch(offset, max_count)
 
     def consume(
         self, key: str | bytes, offset: int, max_count: int = 32, *, timeout: float | None = 0
     ) -> tuple[int, list[Record]]:
         """As `Log.consume`, in the key's shard: records of all its keys."""
-        return self._log_of(key).consume(offset, max_count, timeout=timeout)
+        return self.log_of(key).consume(offset, max_count, timeout=timeout)
 
     def range(self, key: str | bytes) -> tuple[int, int] | None:
         """As `Log.range`, in the key's shard."""
-        return self._log_of(key).range()
+        return self.log_of(key).range()
 
     def stream(
         self, key: str | bytes, start: int = OLDEST, *, timeout: float | None = None, lost: str = "error"
     ) -> LogStream:
         """As `Log.stream`, in the key's shard: records of all its keys."""
-        return self._log_of(key).stream(start, timeout=timeout, lost=lost)
+        return self.log_of(key).stream(start, timeout=timeout, lost=lost)
 
     def stat(self) -> LogStat:
         """Give counts and bytes of all shards together; `first` and `next_offset` are those of the longest."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shmspace
 from shmspace.cli.refusal import Refusal
+from shmspace.log import Log
 
 _SHOWN = 5
 _HINT = " (--create makes it)"
@@ -26,6 +27,22 @@ def existing_channel(space: shmspace.Space, channel: str, *, hint: str = "") -> 
     """Open a channel that is there; a missing one is a `Refusal` that names those there are."""
     _look_for(space, "channel", channel, hint)
     return space.channel(channel)
+
+
+def is_log(space: shmspace.Space, name: str, *, asked: bool) -> bool:
+    """Say whether a log of that name is meant rather than a channel; `asked`: by an option that only logs have."""
+    there = space.exists("log", name) or space.exists("sharded_log", name)
+    return asked or (there and not space.exists("channel", name))
+
+
+def existing_log(space: shmspace.Space, name: str, key: str | None) -> Log:
+    """Open a log that is there, or the shard of a sharded log that has the key; else a `Refusal`."""
+    if space.exists("sharded_log", name) and not space.exists("log", name):
+        if key is None:
+            raise Refusal(f"{name!r} is a sharded log: --key says which of its logs")
+        return space.sharded_log(name).log_of(key)
+    _look_for(space, "log", name, "")
+    return space.log(name)
 
 
 def open_queue(space: shmspace.Space, queue: str, *, create: bool) -> shmspace.Queue:

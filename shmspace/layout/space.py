@@ -11,6 +11,7 @@ from ..options import check_space_name
 from .channel import channel_stat
 from .directory import Found, live_structures, of_structure
 from .file import REGION_PREFIX, Directory, directory_path, region_path
+from .logs import log_stat
 from .pages import used_bytes
 from .region import Region, opened_region
 from .tables import constant
@@ -19,6 +20,8 @@ from .values import queue_stat, tuples_stat
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 _STATS: dict[str, Callable[[Region, Found], dict[str, int]]] = {
     "channel": channel_stat,
+    "log": log_stat,
+    "sharded_log": log_stat,
     "queue": queue_stat,
     "tuples": tuples_stat,
 }

@@ -29,7 +29,7 @@ def queue_stat(region: Region, found: Found) -> dict[str, int]:
     """Give the numbers of `QueueStat`, by name."""
 
     def look() -> dict[str, int]:
-        main = _main(region, found, "shm_queue_main")
+        main = main_record(region, found, "shm_queue_main")
         lanes = [main.offset + struct_bytes("shm_queue_main") + n * struct_bytes("shm_lane") for n in range(2)]
         values, dead = (_Values(region, region.record("shm_lane", lane, found.label), found) for lane in lanes)
         return {
@@ -47,7 +47,7 @@ def tuples_stat(region: Region, found: Found) -> dict[str, int]:
     """Give the numbers of `TuplesStat`, by name."""
 
     def look() -> dict[str, int]:
-        main = _main(region, found, "shm_tuples_main")
+        main = main_record(region, found, "shm_tuples_main")
         shards = main.offset + struct_bytes("shm_tuples_main")
         keys = entries = nbytes = waiting = 0
         for n in range(main.word("shards")):
@@ -72,7 +72,8 @@ def _patiently(look: Callable[[], _Result]) -> _Result:
     raise AssertionError
 
 
-def _main(region: Region, found: Found, name: str) -> Record:
+def main_record(region: Region, found: Found, name: str) -> Record:
+    """Give the main block of a structure, checked to be its."""
     block = region.block(name, found.entry.word("main"), found.label)
     if block.generation != found.entry.word("main_gen") or block.record.word("id") != found.entry.word("id"):
         raise corrupted(region.path, f"{found.label} is not where its entry says", block.record.offset)

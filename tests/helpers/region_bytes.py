@@ -222,6 +222,30 @@ class RegionBytes:
         self.put("shm_shard", main + size_of("shm_tuples_main"), first=tuple_, last=tuple_, keys=1)
         return main
 
+    def add_log(
+        self,
+        name: bytes,
+        records: tuple[bytes, ...] = (),
+        segment: int = 4,
+        kind: int = C["SHM_KIND_LOG"],
+        **fields: int | bytes,
+    ) -> int:
+        """A log with these records, inline; where its main block is. Its shard and its slots follow."""
+        head = size_of("shm_log_main") + size_of("shm_log_shard")
+        entry = self.add_entry(kind, name, head + 2 * segment * size_of("shm_record"))
+        main, structure = self.get("shm_entry", entry, "main"), self.get("shm_entry", entry, "id")
+        given = {"life": C["SHM_LIFE_LIVE"], "id": structure, "shards": 1, "segment_size": segment, **fields}
+        self.put("shm_log_main", main, **given)
+        nbytes = sum(C["SHM_RECORD_INLINE"] + len(data) for data in records)
+        shard = main + size_of("shm_log_main")
+        self.put("shm_log_shard", shard, slots=main + head, tail=len(records))
+        for field, value in (("records", len(records)), ("bytes", nbytes)):
+            struct.pack_into("<2Q", self.data, shard + int(STRUCTS["shm_log_shard"][field]["offset"]), value, 0)
+        for index, data in enumerate(records):
+            slot = main + head + index * size_of("shm_record")
+            self.put("shm_record", slot, word=2 * (index + 1), data_bytes=len(data), flags=2, data=data)
+        return main
+
     def _add_fifo(self, owner: str, place: int, segment: int, cells: int, values: tuple[bytes, ...]) -> None:
         self.put("shm_segment", segment, cells=cells)
         for index in range(cells):

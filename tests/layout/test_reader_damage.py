@@ -53,11 +53,16 @@ class Sample:
         lane = queue + size_of("shm_queue_main")
         tuples = self.bytes.add_tuples(b"bag", values=(b"a",))
         shard = tuples + size_of("shm_tuples_main")
+        log = self.bytes.add_log(b"audit", (b"a", b"bb"))
+        slots = log + size_of("shm_log_main") + size_of("shm_log_shard")
         waiter = self.bytes.add_block(size_of("shm_waiter"), 1)
         place = int(STRUCTS["shm_lane"]["line"]["offset"])
         struct.pack_into("<2Q", self.bytes.data, lane + place, waiter, waiter)
         segment = queue + size_of("shm_queue_main") + 2 * size_of("shm_lane")
         self.records = {
+            "shm_log_main": log,
+            "shm_log_shard": log + size_of("shm_log_main"),
+            "shm_record": slots,
             "shm_queue_main": queue,
             "shm_lane": lane,
             "shm_segment": segment,
@@ -110,7 +115,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sample]:
 
 def test_the_sample_is_healthy(sample: Sample) -> None:
     assert sample.outcome(0, bytes(sample.bytes.data[:8])) == "ok"
-    assert [info.name for info in read_space(NAME, sample.directory).structures] == ["all", "one", "bag", "jobs"]
+    assert [info.name for info in read_space(NAME, sample.directory).structures] == ["all", "one", "audit", "bag", "jobs"]
 
 
 @pytest.mark.parametrize("eighth", range(8))

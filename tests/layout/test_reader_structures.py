@@ -51,10 +51,11 @@ def test_kinds_are_named_as_users_name_them(tmp_path: Path, region: RegionBytes)
     region.add_channel(b"x")
     region.add_tuples(b"x")
     region.add_queue(b"x")
-    for kind in ("log", "sharded_log", "store"):
-        region.add_entry(C[f"SHM_KIND_{kind.upper()}"], b"x", 64)
+    region.add_log(b"x")
+    region.add_log(b"x", kind=C["SHM_KIND_SHARDED_LOG"])
+    region.add_entry(C["SHM_KIND_STORE"], b"x", 64)
     assert [info.kind for info in read(tmp_path, region).structures] == kinds
-    assert StructureInfo("log", "x", {}) in read(tmp_path, region).structures
+    assert StructureInfo("store", "x", {}) in read(tmp_path, region).structures
 
 
 def test_named_locks_and_deleted_structures_are_not_listed(tmp_path: Path, region: RegionBytes) -> None:

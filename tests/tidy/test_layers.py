@@ -17,16 +17,14 @@ C_CARRIERS = {"ring", "fifo", "table"}  # those that the other types are made of
 SYSTEM_CALL_HEADERS = {"sys/mman.h", "fcntl.h", "unistd.h", "sys/syscall.h", "pthread.h"}
 
 # Python: modules of shmspace, lowest layer first; a directory is one module.
+_STRUCTURES = """
+    attachment bell space structures facts handle shelf lock view channel log log_stream record sharded_log tuples queue
+    store aio aio_line aio_values aio_log private freight mp executor executor_pool executor_worker files
+"""
 PYTHON_LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "codec", "ndarray", "options", "defaults", "layout"}),
     frozenset({"_native"}),
-    frozenset(
-        (
-            "attachment bell space structures facts handle shelf lock view channel log log_stream record sharded_log tuples"
-            " queue store aio aio_line aio_values aio_log private"
-            " freight mp executor executor_pool executor_worker files"
-        ).split()
-    ),
+    frozenset(_STRUCTURES.split()),
     frozenset({"__init__"}),
     frozenset({"supervisor"}),
     frozenset({"cli"}),
