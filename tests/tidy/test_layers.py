@@ -21,7 +21,7 @@ PYTHON_LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "codec", "ndarray", "options", "defaults", "layout"}),
     frozenset({"_native"}),
     frozenset(
-        (
+        (  # noqa: SIM905
             "attachment bell space facts handle shelf lock view channel log tuples queue store aio aio_values private"
             " freight mp executor executor_pool executor_worker files"
         ).split()
