@@ -3,7 +3,8 @@
 Each is in a private space of its own, memory without a name. What is promised:
 
 - It goes away with the last process that has it, however that ends; the kernel sees to it, so nothing is ever left to
-  clear away. A process has it until its last object for it was closed or collected.
+  clear away. A process has it until its last object for it was collected; `close` alone ends its use, but keeps the
+  memory while somebody still holds on to the object.
 - A child that was started with it has it, whatever becomes of the parent after ``Process.start()`` has returned: it
   inherits the descriptor. Sent in another way (through a pipe, a queue, a `concurrent.futures` pool) it is fetched from
   the sender, which must have it open until then; `multiprocessing` refuses that altogether.

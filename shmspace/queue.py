@@ -135,7 +135,8 @@ class Queue(Shelf):
 
     def full(self) -> bool:
         """Say whether `maxsize` values wait."""
-        return 0 < self._maxsize <= self.qsize()
+        size = self.qsize()
+        return 0 < self._maxsize <= size
 
     @property
     def unfinished_tasks(self) -> int:

@@ -63,21 +63,9 @@ struct shm_segment *shm__segment_at(const struct shm__fifo *fifo, u64 offset, u3
   return sane && shm__at(fifo->space, offset, shm__segment_bytes(*cells), 16) ? segment : NULL;
 }
 
-static struct shm_segment *segment_at(const struct shm__fifo *fifo, u64 offset) {
-  u32 cells;
-  return shm__segment_at(fifo, offset, &cells);
-}
-
-static struct shm_cell *cell_of(struct shm_segment *segment, u64 index) {
-  return (struct shm_cell *)(segment + 1) + ((index - segment->base) & (segment->cells - 1));
-}
-
 static int damaged(const struct shm__fifo *fifo) {
   return shm__fail(SHM_CORRUPTED, "%s: the values of structure %u are damaged", fifo->space->path, fifo->id);
 }
-
-/* Steps after which a walk over damaged bytes ends. */
-static u64 most_steps(const struct shm__fifo *fifo) { return 2 * fifo->space->size_bytes / sizeof(struct shm_cell); }
 
 void shm__fifo_init(struct shm__fifo *fifo, u64 first) {
   *fifo->in = (struct shm_fifo_in){.last = first};
@@ -86,9 +74,9 @@ void shm__fifo_init(struct shm__fifo *fifo, u64 first) {
 }
 
 struct shm__place shm__fifo_place(struct shm__fifo *fifo, u64 segment, u64 index) {
-  struct shm_segment *found = segment_at(fifo, segment);
+  struct shm_segment *found = shm__segment(fifo, segment);
   if (!found) return (struct shm__place){0};
-  return (struct shm__place){cell_of(found, index), fifo->line, segment, index, found->cells};
+  return (struct shm__place){shm__cell_of(found, index), fifo->line, segment, index, found->cells};
 }
 
 /* ---- putting ------------------------------------------------------------------------------------------------------------ */
@@ -109,10 +97,10 @@ u64 shm__fifo_room(struct shm__fifo *fifo) {
 int shm__fifo_put(struct shm__fifo *fifo, const struct shm__value *value) {
   struct shm_fifo_in *in = fifo->in;
   u64 n = in->tail;
-  struct shm_segment *segment = segment_at(fifo, in->last);
+  struct shm_segment *segment = shm__segment(fifo, in->last);
   if (!segment) return damaged(fifo);
-  struct shm_cell *cell = cell_of(segment, n);
-  __builtin_prefetch((const u8 *)cell_of(segment, n + 2), 1);
+  struct shm_cell *cell = shm__cell_of(segment, n);
+  __builtin_prefetch((const u8 *)shm__cell_of(segment, n + 2), 1);
   /* SYNC fifo.done: who took the value before has copied it */
   if (shm_load_acquire(&cell->word) != shm__cell_word(n, SHM_VALUE_FREE, 0)) return SHM__GROW;
   cell->block = value->block.offset;
@@ -131,19 +119,19 @@ int shm__fifo_put(struct shm__fifo *fifo, const struct shm__value *value) {
 }
 
 int shm__fifo_is_full(struct shm__fifo *fifo) {
-  struct shm_segment *last = segment_at(fifo, fifo->in->last);
+  struct shm_segment *last = shm__segment(fifo, fifo->in->last);
   u64 n = fifo->in->tail;
-  return last && shm_load_acquire(&cell_of(last, n)->word) != shm__cell_word(n, SHM_VALUE_FREE, 0);
+  return last && shm_load_acquire(&shm__cell_of(last, n)->word) != shm__cell_word(n, SHM_VALUE_FREE, 0);
 }
 
 u32 shm__fifo_next_cells(struct shm__fifo *fifo) {
-  struct shm_segment *last = segment_at(fifo, fifo->in->last);
+  struct shm_segment *last = shm__segment(fifo, fifo->in->last);
   u32 cells = last ? last->cells * 4 : 1;
   return cells < fifo->cells_most ? cells : fifo->cells_most;
 }
 
 void shm__fifo_grow(struct shm__fifo *fifo, struct shm__ref ref, u32 cells) {
-  struct shm_segment *last = segment_at(fifo, fifo->in->last);
+  struct shm_segment *last = shm__segment(fifo, fifo->in->last);
   struct shm_segment *segment = (struct shm_segment *)(fifo->space->base + ref.offset);
   if (!last) return;
   shm__segment_init(segment, fifo->in->tail, cells);
@@ -157,16 +145,16 @@ void shm__fifo_grow(struct shm__fifo *fifo, struct shm__ref ref, u32 cells) {
 /* Move head to the oldest ready value. SHM_OK; SHM_EMPTY; SHM_CORRUPTED. */
 static int find_ready(struct shm__fifo *fifo, struct shm_segment **segment, struct shm_cell **cell) {
   struct shm_fifo_out *out = fifo->out;
-  u64 left = most_steps(fifo);
+  u64 left = shm__fifo_most_steps(fifo);
   while (left-- > 0) {
     u64 head = out->head;
-    *segment = segment_at(fifo, out->current);
+    *segment = shm__segment(fifo, out->current);
     if (!*segment) return damaged(fifo);
-    *cell = cell_of(*segment, head);
+    *cell = shm__cell_of(*segment, head);
     u64 word = shm_load_acquire(&(*cell)->word); /* SYNC fifo.publish */
     if (word == shm__cell_word(head, SHM_VALUE_READY, 0)) return SHM_OK;
     u64 next = shm_load_acquire(&(*segment)->next); /* SYNC fifo.segment */
-    struct shm_segment *after = next ? segment_at(fifo, next) : NULL;
+    struct shm_segment *after = next ? shm__segment(fifo, next) : NULL;
     if (next && !after) return damaged(fifo);
     if (after && (int64_t)(head - after->base) >= 0) {
       out->current = next;
@@ -174,7 +162,13 @@ static int find_ready(struct shm__fifo *fifo, struct shm_segment **segment, stru
       continue;
     }
     int32_t age = shm__cell_age(word, head);
-    if (age < 0 || (age == 0 && shm__cell_state(word) == SHM_VALUE_FREE)) return SHM_EMPTY;
+    if (age < 0 || (age == 0 && shm__cell_state(word) == SHM_VALUE_FREE)) {
+      if (!after) return SHM_EMPTY;
+      /* Whoever linked the successor had put all here that was to come here: what lay between them has been let go of. But
+       * the word was read before the link: it may have been put meanwhile. */
+      if (shm_load_acquire(&(*cell)->word) == word) out->head = after->base;
+      continue;
+    }
     out->head = head + 1; /* held by somebody, or taken */
   }
   return damaged(fifo);
@@ -211,7 +205,7 @@ int shm__fifo_take(struct shm__fifo *fifo, int keep, struct shm__value *value, s
   int status = find_ready(fifo, &segment, &cell);
   if (status == SHM_OK) status = read_cell(fifo, cell, !keep, value);
   if (status != SHM_OK) return status;
-  __builtin_prefetch((const u8 *)cell_of(segment, out->head + 2), 1);
+  __builtin_prefetch((const u8 *)shm__cell_of(segment, out->head + 2), 1);
   if (keep || value->block.offset) {
     hold(fifo, segment, cell, fifo->space->token, place);
     return SHM_OK;
@@ -301,7 +295,7 @@ void shm__fifo_return(struct shm__fifo *fifo, const struct shm__place *place) {
 }
 
 void shm__fifo_walk(struct shm__fifo *fifo, u64 limit, shm__cell_visitor *visit, void *context) {
-  u64 left = most_steps(fifo), head = fifo->out->head, next;
+  u64 left = shm__fifo_most_steps(fifo), head = fifo->out->head, next;
   for (u64 at = fifo->out->first; at && left > 0; at = next) {
     u32 cells;
     struct shm_segment *segment = shm__segment_at(fifo, at, &cells);
@@ -359,11 +353,11 @@ static int is_used_up(const struct shm_segment *segment) {
 
 void shm__fifo_collect(struct shm__fifo *fifo, struct shm__garbage *garbage) {
   struct shm_fifo_out *out = fifo->out;
-  u64 *link = &out->first, left = most_steps(fifo);
+  u64 *link = &out->first, left = shm__fifo_most_steps(fifo);
   fifo->crossed = 0;
   while (*link != out->current && left-- > 0 && garbage->count < SHM__GARBAGE) {
     u64 at = *link;
-    struct shm_segment *segment = segment_at(fifo, at);
+    struct shm_segment *segment = shm__segment(fifo, at);
     if (!segment) return;
     /* The put side may not have moved on yet: last is read behind next, which was read as "there is a successor". */
     if (!is_used_up(segment) || at == shm_load_acquire(&fifo->in->last)) {
@@ -382,118 +376,4 @@ void shm__fifo_collect(struct shm__fifo *fifo, struct shm__garbage *garbage) {
 
 void shm__garbage_free(struct shm__space *space, struct shm__garbage *garbage) {
   while (garbage->count > 0) shm__block_free(space, garbage->segment[--garbage->count]);
-}
-
-/* ---- repair -------------------------------------------------------------------------------------------------------------- */
-/* Was the value that comes next, at tail, put already? Then tail will follow. Its place, without a cell if that is damaged. */
-static int was_put(struct shm__fifo *fifo, u64 tail, struct shm__place *place) {
-  *place = shm__fifo_place(fifo, shm_load_acquire(&fifo->in->last), tail);
-  u64 word = place->cell ? shm_load_acquire(&place->cell->word) : 0;
-  int32_t age = shm__cell_age(word, tail);
-  return place->cell && (age > 0 || (age == 0 && shm__cell_state(word) != SHM_VALUE_FREE));
-}
-
-int shm__fifo_was_put(struct shm__fifo *fifo, u64 index) {
-  struct shm__place place;
-  if (fifo->in->tail != index || was_put(fifo, index, &place)) return 1;
-  if (place.cell && shm__cell_age(shm_load_acquire(&place.cell->word), place.index) == 0) place.cell->block = 0;
-  return 0;
-}
-
-void shm__fifo_repair_in(struct shm__fifo *fifo) {
-  struct shm_fifo_in *in = fifo->in;
-  u64 left = most_steps(fifo);
-  struct shm_segment *segment = segment_at(fifo, in->last);
-  while (segment && segment->next && left-- > 0) {
-    shm__block_relink(fifo->space, shm__block_ref(fifo->space, segment->next), fifo->id);
-    shm_store_release(&in->last, segment->next);
-    segment = segment_at(fifo, in->last);
-  }
-  if (!segment) return;
-  struct shm__place place;
-  while (was_put(fifo, in->tail, &place) && left-- > 0) shm_store_release(&in->tail, in->tail + 1);
-  struct shm_cell *cell = place.cell;
-  /* The value that was being put; a block that was taken from here is not LINKED with this generation any more. */
-  if (cell && cell->block && shm__cell_state(shm_load_acquire(&cell->word)) == SHM_VALUE_FREE) {
-    shm__block_drop(fifo->space, (struct shm__ref){cell->block, cell->block_gen}, fifo->id);
-  }
-  shm_store_release(&in->seen_taken, 0);
-}
-
-struct census {
-  u64 tail, ready, held, first; /* first: index of the first ready value, or tail */
-  int repair;
-};
-
-static void count_cell(struct shm__fifo *fifo, u64 segment, struct shm_cell *cell, u64 index, void *context) {
-  struct census *census = context;
-  u64 word = shm_load_acquire(&cell->word);
-  u32 state = shm__cell_state(word);
-  (void)segment;
-  census->ready += state == SHM_VALUE_READY && (int64_t)(index - census->tail) < 0;
-  census->held += state == SHM_VALUE_HELD || state == SHM_VALUE_RETURNED;
-  if (state == SHM_VALUE_READY) census->first = shm_min(census->first, index);
-  if (!census->repair || state != SHM_VALUE_HELD || !cell->block) return;
-  /* Whoever died while a waiter inherited the block: it is the value's again, before the waiter lets go of it. */
-  if (!shm__token_alive(fifo->space, shm__cell_token(word))) {
-    shm__block_relink(fifo->space, (struct shm__ref){cell->block, cell->block_gen}, fifo->id);
-  }
-}
-
-void shm__fifo_repair_out(struct shm__fifo *fifo) {
-  struct shm_fifo_out *out = fifo->out;
-  u64 left = most_steps(fifo), tail = shm_load_acquire(&fifo->in->tail);
-  struct shm__place next;
-  tail += (u64)was_put(fifo, tail, &next); /* it may have been taken before tail followed; last may move on meanwhile */
-  struct census census = {.tail = tail, .first = tail, .repair = 1};
-  shm__fifo_walk(fifo, UINT64_MAX, count_cell, &census);
-  shm_store_release(&out->taken, tail - census.ready);
-  shm_add(&fifo->in->seen_taken, (u64)-1); /* as in ready_again, which the dead may not have got through */
-  out->head = census.first;
-  for (u64 at = out->first; at && left > 0; left--) {
-    struct shm_segment *segment = segment_at(fifo, at);
-    if (!segment) return;
-    if (at != fifo->embedded) shm__block_relink(fifo->space, shm__block_ref(fifo->space, at), fifo->id);
-    if (segment->base <= out->head) out->current = at;
-    at = shm_load_acquire(&segment->next);
-  }
-}
-
-static void count_facts(struct shm__fifo *fifo, u64 segment, struct shm_cell *cell, u64 index, void *context) {
-  struct shm__fifo_facts *facts = context;
-  u32 state = shm__cell_state(shm_load_acquire(&cell->word));
-  (void)fifo, (void)segment, (void)index;
-  facts->held += state == SHM_VALUE_HELD;
-  facts->leased += state == SHM_VALUE_HELD && shm_load_relaxed(&cell->leased); /* relaxed: for people */
-  if (state == SHM_VALUE_READY) facts->size_bytes += cell->length_bytes;
-  facts->ready += state == SHM_VALUE_READY;
-}
-
-void shm__fifo_stat(struct shm__fifo *fifo, struct shm__fifo_facts *facts) {
-  *facts = (struct shm__fifo_facts){0};
-  shm__fifo_walk(fifo, UINT64_MAX, count_facts, facts);
-}
-
-/* ---- the end ------------------------------------------------------------------------------------------------------------- */
-int shm__fifo_is_idle(struct shm__fifo *fifo) {
-  if (fifo->line->first || shm__fifo_length(fifo) > 0) return 0;
-  struct census census = {.tail = fifo->in->tail};
-  shm__fifo_walk(fifo, UINT64_MAX, count_cell, &census);
-  return census.ready == 0 && census.held == 0;
-}
-
-static void drop_block(struct shm__fifo *fifo, u64 segment, struct shm_cell *cell, u64 index, void *context) {
-  (void)segment, (void)index, (void)context;
-  if (cell->block) shm__block_drop(fifo->space, (struct shm__ref){cell->block, cell->block_gen}, fifo->id);
-}
-
-void shm__fifo_teardown(struct shm__fifo *fifo) {
-  u64 left = most_steps(fifo), next;
-  shm__fifo_walk(fifo, UINT64_MAX, drop_block, NULL);
-  for (u64 at = fifo->out->first; at && left-- > 0; at = next) {
-    struct shm_segment *segment = segment_at(fifo, at);
-    if (!segment) return;
-    next = segment->next;
-    if (at != fifo->embedded) shm__block_drop(fifo->space, shm__block_ref(fifo->space, at), fifo->id);
-  }
 }

@@ -96,6 +96,15 @@ int shm__glance_again(void *glance); /* SHM_OK: it has changed; SHM_EMPTY. Witho
 /* The segment at this offset, or NULL when there can be none. *cells: read once; who has no lock may find the segment let go
  * of, and its memory something else. */
 struct shm_segment *shm__segment_at(const struct shm__fifo *fifo, u64 offset, u32 *cells);
+static inline struct shm_segment *shm__segment(const struct shm__fifo *fifo, u64 offset) {
+  u32 cells;
+  return shm__segment_at(fifo, offset, &cells);
+}
+static inline struct shm_cell *shm__cell_of(struct shm_segment *segment, u64 index) {
+  return (struct shm_cell *)(segment + 1) + ((index - segment->base) & (segment->cells - 1));
+}
+/* Steps after which a walk over damaged bytes ends. */
+static inline u64 shm__fifo_most_steps(const struct shm__fifo *fifo) { return 2 * fifo->space->size_bytes / sizeof(struct shm_cell); }
 /* Look at the oldest value without taking part: its fields, and its bytes, which if they are not inline go to *copy, made or
  * made larger by realloc. SHM_EMPTY; SHM_BUSY: it changed all the while; SHM_CORRUPTED; SHM_SPACE_FULL. */
 int shm__fifo_look(const struct shm__fifo *fifo, struct shm__value *value, u8 **copy);

@@ -53,6 +53,12 @@ static int look_once(const struct shm__fifo *fifo, struct shm__value *value, u8 
     }
     int32_t age = shm__cell_age(word, index);
     if (age < 0 || (age == 0 && shm__cell_state(word) == SHM_VALUE_FREE)) {
+      if (after && shm_load_acquire(&cell->word) != word) return SHM_BUSY;
+      if (after) { /* what lay between them has been let go of; see find_ready */
+        at = next;
+        index = shm_load_relaxed(&after->base);
+        continue;
+      }
       return shm_load_acquire(&out->head) == head && shm_load_acquire(&out->current) == start ? SHM_EMPTY : SHM_BUSY;
     }
     index++; /* held by somebody, or taken */

@@ -53,7 +53,7 @@ def all_put(fleet: Fleet) -> tuple[set[tuple[int, int]], set[tuple[int, int]]]:
 
 def test_no_value_is_lost_or_doubled_when_those_who_put_and_get_are_killed(tmp_path: Path) -> None:
     _, chance = seeded()
-    with mp.Queue(chance.choice([1, 2, 7, 100])) as queue, Nursery() as nursery:
+    with mp.Queue(chance.choice([1, 2, 7, 100, 3000])) as queue, Nursery() as nursery:
         pickled = pickle.dumps(queue)
         fleet = Fleet(nursery, tmp_path)
         fleet.add("producer", lambda number, path: (work.produce, pickled, path, number), 2)
@@ -74,7 +74,7 @@ def test_no_value_is_lost_or_doubled_when_those_who_put_and_get_are_killed(tmp_p
 
 def test_no_leased_value_is_lost_when_those_who_put_and_lease_are_killed(tmp_path: Path) -> None:
     _, chance = seeded()
-    with mp.Queue(chance.choice([1, 2, 7, 100])) as queue, Nursery() as nursery:
+    with mp.Queue(chance.choice([1, 2, 7, 100, 3000])) as queue, Nursery() as nursery:
         pickled = pickle.dumps(queue)
         fleet = Fleet(nursery, tmp_path)
         fleet.add("producer", lambda number, path: (work.produce, pickled, path, number), 2)

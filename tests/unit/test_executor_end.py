@@ -131,7 +131,7 @@ def test_a_pool_of_quick_tasks_has_few_that_cannot_be_cancelled_when_slow_ones_f
         given = [pool.submit(tasks.wait_for, tmp_path / "go") for _ in range(2000)]
         cancelled = [future.cancel() for future in given]
         (tmp_path / "go").touch()
-    assert 1500 < sum(cancelled) < 2000
+    assert 2000 - 260 <= sum(cancelled) < 2000
 
 
 def test_a_cancelled_future_is_never_called(tmp_path: Path) -> None:

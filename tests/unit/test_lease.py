@@ -441,3 +441,35 @@ def test_a_lease_ends_once_however_many_threads_end_it(space: shmspace.Space) ->
             assert jobs.get() == number
             jobs.task_done()
     assert jobs.unfinished_tasks == 0
+
+
+def test_what_comes_back_from_an_old_segment_hides_nothing_behind_it(space: shmspace.Space) -> None:
+    """The segments between it and the newest are gone by then, each longer than the one before."""
+    queue = space.queue("q")
+    queue.put(0)
+    lease = queue.lease()
+    last = 0
+    for batch in (10, 100, 1000, 5000):
+        queue.put_many(range(last + 1, last + batch + 1))
+        assert len(queue.get_many(batch)) == batch
+        last += batch
+    queue.put_many([last + 1, last + 2])
+    with shmspace.open(space.name, readonly=True) as view:
+        assert view.queue("q").qsize() == 2
+    lease.nack()
+    assert [queue.get(timeout=0) for _ in range(3)] == [0, last + 1, last + 2]
+    assert queue.empty()
+
+
+def test_a_value_beyond_a_held_one_is_read_in_a_tuple_space(space: shmspace.Space) -> None:
+    """As above, by way of the tuple space, and by somebody who may only read."""
+    ts = space.tuples()
+    ts.out_many("k", range(200))
+    assert ts.take_many("k", 150) == list(range(150))
+    ts.out_many("k", range(200, 1000))
+    with shmspace.open(space.name, readonly=True) as view:
+        seen = view.tuples()
+        for number in range(150, 1000):
+            assert seen.read("k") == number
+            assert ts.take("k") == number
+        assert seen.try_read("k") is None
