@@ -31,6 +31,7 @@ from .tuples import Tuples, TuplesStat
 if TYPE_CHECKING:
     from . import mp
     from .executor import Executor
+    from .log_handler import LogHandler
 
 __version__ = "0.1.0"
 
@@ -47,6 +48,7 @@ __all__ = [
     "Lease",
     "LeaseInfo",
     "Log",
+    "LogHandler",
     "LogStat",
     "LogStream",
     "Member",
@@ -72,15 +74,18 @@ __all__ = [
 ]
 
 
+_LATER = {"mp": (".mp", ""), "Executor": (".executor", "Executor"), "LogHandler": (".log_handler", "LogHandler")}
+
+
 def __getattr__(name: str) -> Any:
-    # What needs multiprocessing is imported when it is asked for.
+    # What needs multiprocessing or logging is imported when it is asked for.
     import importlib
 
-    if name == "mp":
-        return importlib.import_module(".mp", __name__)
-    if name == "Executor":
-        return importlib.import_module(".executor", __name__).Executor
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, attribute = _LATER[name]
+    found = importlib.import_module(module, __name__)
+    return getattr(found, attribute) if attribute else found
 
 
 def __dir__() -> list[str]:

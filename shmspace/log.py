@@ -140,6 +140,16 @@ class Log(Pages):
         return int(self._publish(list(messages), timeout, Message))
 
     @property
+    def max_record(self) -> int:
+        """Most bytes of a record, key and data."""
+        return int(self._found.max_record_bytes)
+
+    @property
+    def codec(self) -> str:
+        """The name of its codec."""
+        return self._codec.name
+
+    @property
     def next_offset(self) -> int:
         """The offset that the next record will have."""
         return self._bounds()[1]

@@ -115,7 +115,8 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sample]:
 
 def test_the_sample_is_healthy(sample: Sample) -> None:
     assert sample.outcome(0, bytes(sample.bytes.data[:8])) == "ok"
-    assert [info.name for info in read_space(NAME, sample.directory).structures] == ["all", "one", "audit", "bag", "jobs"]
+    names = [info.name for info in read_space(NAME, sample.directory).structures]
+    assert names == ["all", "one", "audit", "bag", "jobs"]
 
 
 @pytest.mark.parametrize("eighth", range(8))

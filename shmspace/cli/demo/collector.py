@@ -20,12 +20,13 @@ from shmspace.cli.demo.feeder import Feeder
 from shmspace.cli.demo.outcome import Casualty, Outcome
 from shmspace.cli.demo.pool import Pool, Worker
 from shmspace.cli.demo.tally import Tally
-from shmspace.cli.demo.worker import FILES, RESULTS
+from shmspace.cli.demo.worker import AUDIT, FILES, RESULTS
 from shmspace.cli.refusal import Refusal
 from shmspace.errors import Empty, EndOfStream
 
 _CAPACITY = 100
 _SLICE_SECONDS = 0.05
+_AUDIT_SHOWN = 3
 _LEAVING_SECONDS = 5.0
 _KILL_AFTER = 0.1  # part of the bytes that is done before a worker is killed: "in the middle", also in small trees
 
@@ -44,6 +45,7 @@ class Collector:
         self._reader = self._results.reader()
         self._keeper: shmspace.Writer | None = self._results.writer()
         self._files = space.queue(FILES, maxsize=_CAPACITY)
+        self._audit = space.log(AUDIT, codec="auto")
         self._feeder = Feeder(self._files, corpus.sizes)
         self._workers = workers
         self._kill_wanted = kill
@@ -188,7 +190,17 @@ class Collector:
             for worker, successor in self._deaths
         ]
         messages = self._feeder.sent + self._tally.messages
-        return Outcome(self._tally.words, self._lost(), casualties, messages, start_seconds, seconds)
+        audit = self._audit.consume(max(0, self._audit.next_offset - _AUDIT_SHOWN))[1]
+        return Outcome(
+            self._tally.words,
+            self._lost(),
+            casualties,
+            messages,
+            start_seconds,
+            seconds,
+            self._audit.next_offset,
+            [record.value for record in audit],
+        )
 
     def _lost(self) -> list[str]:
         return [name for name in self._corpus.sizes if name not in self._tally.done]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,10 @@ class Outcome:
     """Until all workers were ready."""
     seconds: float
     """From the first file name that was sent to the end of the results."""
+    audited: int
+    """Records of the audit log: files that workers have done."""
+    audit: list[dict[str, Any]]
+    """The last of them: file, worker, tokens, seconds."""
 
     @property
     def unasked(self) -> list[Casualty]:

@@ -74,6 +74,8 @@ class Report:
             "most": outcome.words.most_common(_SHOWN),
             "casualties": [vars(casualty) for casualty in outcome.casualties],
             "lost": outcome.lost,
+            "audited": outcome.audited,
+            "audit": outcome.audit,
             "equal": self.equal,
             "problems": self.problems(),
         }
@@ -96,6 +98,10 @@ class Report:
             lines.append(f"equal     {total:,} words, {different:,} different: both counts agree{without}")
             most = ", ".join(f"{word} {count:,}" for word, count in outcome.words.most_common(_SHOWN))
             lines.append(f"most      {most}")
+        lines.append(f"audit     {plural(outcome.audited, 'record')} in the log; the last:")
+        for done in outcome.audit:
+            by = f"worker {done['worker']} in {done['seconds']:.3f} s"
+            lines.append(f"          {done['file']}: {done['tokens']:,} words by {by}")
         lines += [f"problem   {problem}" for problem in self.problems()]
         return list(map(printable, lines))
 

@@ -2,7 +2,8 @@
 
 It has a lease on the name of the file that it counts, and acknowledges it when all counts are sent: the file of a
 worker that is killed goes to another one. The counts of a file take effect only with the message that says it is done.
-When the collector is gone, the worker leaves as well, and removes the space, for nobody else is left to do that.
+For each file that it has done it writes a record to the audit log. When the collector is gone, the worker leaves as
+well, and removes the space, for nobody else is left to do that.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import multiprocessing
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from shmspace.cli.demo.tokens import count_words, split_counts
 from shmspace.cli.output import one_line
 from shmspace.errors import Closed, Empty, Full, NotFound, ShmspaceError
 
-FILES, RESULTS = "files", "results"
+FILES, RESULTS, AUDIT = "files", "results", "audit"
 PART_BYTES = 64 << 10
 _PATIENCE_SECONDS = 1.0
 
@@ -47,17 +49,20 @@ def work(number: int, space: str, directory: str | None, root: str) -> None:
 
 
 def _count_all(space: shmspace.Space, number: int, root: Path) -> None:
-    names, counts = space.queue(FILES), space.channel(RESULTS)
+    names, counts, audit = space.queue(FILES), space.channel(RESULTS), space.log(AUDIT, codec="auto")
     with counts.writer() as results:
         _send(results, {"worker": number, "event": "ready"})
         while True:
             with _next_lease(names) as lease:
-                name = lease.value
+                name, began = lease.value, time.monotonic()
                 _send(results, {"worker": number, "event": "start", "file": name})
-                *parts, last = split_counts(count_words(root / name), PART_BYTES)
+                words = count_words(root / name)
+                *parts, last = split_counts(words, PART_BYTES)
                 for part in parts:
                     _send(results, {"worker": number, "event": "part", "file": name, "counts": part})
                 _send(results, {"worker": number, "event": "done", "file": name, "counts": last})
+                seconds = round(time.monotonic() - began, 6)
+                audit.append({"file": name, "worker": number, "tokens": words.total(), "seconds": seconds})
 
 
 def _next_lease(names: shmspace.Queue) -> shmspace.Lease:
