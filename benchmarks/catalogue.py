@@ -20,6 +20,9 @@ from benchmarks.patterns.fan_in import FanIn
 from benchmarks.patterns.fan_out import FanOut
 from benchmarks.patterns.idle import IdleReaders
 from benchmarks.patterns.kill import KilledHolder
+from benchmarks.patterns.log_append import LogAppend
+from benchmarks.patterns.log_read import LogRead
+from benchmarks.patterns.log_stream import LogStreams
 from benchmarks.patterns.many import Many
 from benchmarks.patterns.objects import Objects
 from benchmarks.patterns.one_way import OneWay
@@ -40,6 +43,9 @@ PATTERNS: tuple[Pattern, ...] = (
     QueueLease(),
     Objects(),
     Executors(),
+    LogAppend(),
+    LogRead(),
+    LogStreams(),
     BigMessages(),
     IdleReaders(),
     KilledHolder(),

@@ -21,6 +21,7 @@ class Scale:
     lock_wait_seconds: float
     pool_calls: int
     pool_arrays: int
+    log_cycles: int
 
 
 FULL = Scale(
@@ -36,6 +37,7 @@ FULL = Scale(
     lock_wait_seconds=2.0,
     pool_calls=100_000,
     pool_arrays=10,
+    log_cycles=2000,
 )
 
 QUICK = Scale(
@@ -51,4 +53,5 @@ QUICK = Scale(
     lock_wait_seconds=0.5,
     pool_calls=3000,
     pool_arrays=2,
+    log_cycles=200,
 )

@@ -39,7 +39,7 @@ class Target:
         return f"{name}: {self.figure} {self.relation} {text_of(self.limit, self.unit)}"
 
 
-_QUEUE, _TUPLES = "shmspace.Queue", "shmspace.Tuples"
+_QUEUE, _TUPLES, _LOG = "shmspace.Queue", "shmspace.Tuples", "shmspace.Log"
 
 TARGETS = (
     Target("one_way", "64B", "rate", ">=", 1.4, "messages/s", "pyzmq"),
@@ -56,6 +56,12 @@ TARGETS = (
     Target("wake_up", "slept", "p50", "<=", 10, "us", subject=_TUPLES),
     Target("executor", "empty_map", "rate", ">=", 3, "calls/s", "ProcessPoolExecutor"),
     Target("executor", "64MiB_array", "rate", ">=", 5, "calls/s", "ProcessPoolExecutor"),
+    Target("log_append", "64B", "rate", ">=", 1 / 0.35e-6, "records/s"),
+    Target("log_read", "one", "rate", ">=", 1 / 0.5e-6, "records/s"),
+    Target("log_read", "batch", "rate", ">=", 1 / 0.1e-6, "records/s"),
+    Target("log_read", "one_busy", "rate", ">=", 0.7, "records/s", _LOG, rival_case="one"),
+    Target("log_read", "batch_busy", "rate", ">=", 0.7, "records/s", _LOG, rival_case="batch"),
+    Target("log_stream", "1_stream", "writer", ">=", 0.7, "records/s", _LOG, rival_case="alone"),
     Target("round_trip", "awake", "p50", "<=", 1.0, "us"),
     Target("round_trip", "slept", "p50", "<=", 6.0, "us"),
     Target("big", "64KiB_copied", "rate", ">=", 250e3, "messages/s"),

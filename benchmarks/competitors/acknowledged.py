@@ -49,7 +49,7 @@ class ReliableLink(RedisLink):
     """`BLMOVE` and `LREM`."""
 
     def connect_receiver(self, lane: int = 0) -> Receiver:
-        client = self._client()
+        client = self.client()
         move, remove = client.blmove, client.lrem
         pending = f"pending{lane}"
 

@@ -46,7 +46,7 @@ class RedisLink(Link):
 
     def _await_server(self) -> None:
         deadline = time.monotonic() + _START_SECONDS
-        client = self._client()
+        client = self.client()
         error = importlib.import_module("redis").exceptions.RedisError
         while True:
             try:
@@ -62,14 +62,14 @@ class RedisLink(Link):
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_server": None}  # only the parent stops it
 
-    def _client(self) -> Any:
+    def client(self) -> Any:
         redis: Any = importlib.import_module("redis")
         return redis.Redis(
             unix_socket_path=self._socket, single_connection_client=True, socket_timeout=None
         )
 
     def connect_sender(self, lane: int = 0) -> Sender:
-        client, depth = self._client(), self._depth
+        client, depth = self.client(), self._depth
         push, length = client.rpush, client.llen
 
         def send(data: bytes) -> None:
@@ -85,7 +85,7 @@ class RedisLink(Link):
         return Sender(send, client.close, send_many)
 
     def connect_receiver(self, lane: int = 0) -> Receiver:
-        client = self._client()
+        client = self.client()
         pop, pop_many = client.blpop, client.blmpop
 
         def recv() -> bytes:

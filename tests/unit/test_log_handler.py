@@ -149,7 +149,7 @@ def write_lines(log: shmspace.Log, number: int, ready: Any) -> None:
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_lines_of_processes_are_all_there_also_of_one_that_was_killed(log: shmspace.Log, method: str) -> None:
-    context = multiprocessing.get_context(method)
+    context: Any = multiprocessing.get_context(method)
     ready = [context.Event() for _ in range(3)]
     workers = [context.Process(target=write_lines, args=(log, number, ready[number])) for number in range(3)]
     for worker in workers:
@@ -165,7 +165,12 @@ def test_lines_of_processes_are_all_there_also_of_one_that_was_killed(log: shmsp
 
 def test_threads_share_a_handler(log: shmspace.Log, logger: logging.Logger) -> None:
     logger.addHandler(shmspace.LogHandler(log))
-    threads = [threading.Thread(target=lambda: [logger.info("x") for _ in range(LINES)]) for _ in range(4)]
+
+    def write() -> None:
+        for _ in range(LINES):
+            logger.info("x")
+
+    threads = [threading.Thread(target=write) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
