@@ -408,7 +408,7 @@ static int reap_block(struct shm__space *space, struct shm__ref ref, u32 who) {
   u64 theirs = shm__block_word(SHM_BLOCK_HELD, ref.gen, who), ours = shm__block_word(SHM_BLOCK_HELD, ref.gen, space->token);
   /* Taken over first, freed outside the walk's locks: dying in between leaves it to our own reaper. */
   if (who == space->token || change_word(space, ref, theirs, ours)) shm__block_free(space, ref);
-  return shm_load_acquire(&block->word) != ours;
+  return block && shm_load_acquire(&block->word) != ours;
 }
 
 int shm__blocks_reap(struct shm__space *space, u32 dead) {

@@ -82,16 +82,17 @@ struct shm__place shm__fifo_place(struct shm__fifo *fifo, u64 segment, u64 index
 /* ---- putting ------------------------------------------------------------------------------------------------------------ */
 u64 shm__fifo_room(struct shm__fifo *fifo) {
   struct shm_fifo_in *in = fifo->in;
-  if (fifo->bound == 0) return UINT64_MAX;
+  int64_t bound = (int64_t)shm_min(fifo->bound, (u64)INT64_MAX);
+  if (bound == 0) return UINT64_MAX;
   u64 seen = shm_load_acquire(&in->seen_taken);
   int64_t used = (int64_t)(in->tail - seen);
-  while (used >= (int64_t)fifo->bound) {
+  while (used >= bound) {
     u64 taken = shm_load_acquire(&fifo->out->taken); /* SYNC fifo.room: behind seen */
     used = (int64_t)(in->tail - taken);
     if (shm_cas(&in->seen_taken, &seen, taken)) break; /* else a value has come back meanwhile */
   }
   /* Values that were given back may be more than the bound; one that was taken before tail moved makes it negative. */
-  return used < (int64_t)fifo->bound ? fifo->bound - (u64)(used < 0 ? 0 : used) : 0;
+  return used < bound ? (u64)(bound - (used < 0 ? 0 : used)) : 0;
 }
 
 int shm__fifo_put(struct shm__fifo *fifo, const struct shm__value *value) {

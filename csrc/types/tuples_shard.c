@@ -9,10 +9,11 @@
 
 #include <string.h>
 
+#include "../base/bits.h"
 #include "../base/point.h"
 #include "../os/clock.h"
 
-enum { SHARDS = 64, IDLE_MOST = 4, IDLE_END = 1, PATIENCE_NS = 100000000 };
+enum { SHARDS = 64, IDLE_MOST = 4, IDLE_LOOKS = 64, IDLE_END = 1, PATIENCE_NS = 100000000 };
 
 /* ---- making ------------------------------------------------------------------------------------------------------------- */
 int shm__tuples_make(struct shm__space *space, u32 id, const struct shm__tuples_options *options, u64 deadline_ns,
@@ -68,7 +69,7 @@ static void list_idle(struct shm__shard *shard, u64 at, struct shm_key *entry) {
   struct shm_key *last = shared->idle_last ? shm__table_entry(shard, shared->idle_last) : NULL;
   entry->idle_next = IDLE_END;
   if (last) last->idle_next = at;
-  else shared->idle_first = at;
+  else shared->idle_first = at, shared->idle = 0;
   shared->idle_last = at;
   shared->idle++;
 }
@@ -160,11 +161,12 @@ int shm__tuples_lock_to_end(shm__tuples_locker *lock, struct shm__tuples *tuples
 }
 
 /* ---- entries -------------------------------------------------------------------------------------------------------------- */
-/* Remove the oldest idle entries until few are left, or all. Both locks are held; what is to be freed goes into garbage. */
-static void remove_idle(struct shm__tuples *tuples, struct shm__shard *shard, u32 most, struct shm__garbage *garbage) {
+/* Remove the oldest idle entries, but this one, until few are left, or all. Both locks are held; what is to be freed goes
+ * into garbage. */
+static void remove_idle(struct shm__tuples *tuples, struct shm__shard *shard, u32 most, u64 but, struct shm__garbage *garbage) {
   struct shm_shard *shared = shard->shared;
   struct shm__fifo fifo;
-  u32 left = shared->idle;
+  u32 left = shm_min(shared->idle, (u32)IDLE_LOOKS);
   while (shared->idle > most && garbage->count + 3 <= SHM__GARBAGE) {
     u64 at = shared->idle_first;
     struct shm_key *entry = shm__table_entry(shard, at);
@@ -174,7 +176,7 @@ static void remove_idle(struct shm__tuples *tuples, struct shm__shard *shard, u3
     entry->idle_next = 0;
     shared->idle--;
     if (!shm__tuples_fifo(tuples, shard, at, &fifo)) continue;
-    if (!shm__fifo_is_idle(&fifo)) {
+    if (at == but || !shm__fifo_is_idle(&fifo)) {
       /* Of one whose last value is still being taken, nobody would tell us when it is. */
       if (shm__fifo_length(&fifo) == 0 && !fifo.line->first) list_idle(shard, at, entry);
       if (left-- == 0) break;
@@ -209,7 +211,7 @@ void shm__tuples_reclaim(struct shm__tuples *tuples) {
       struct shm__garbage garbage = {.count = 0};
       before = shm_load_relaxed(&shard.shared->idle);
       if (shm__tuples_lock_both(tuples, &shard, SHM__TRY) != SHM_OK) break;
-      remove_idle(tuples, &shard, 0, &garbage);
+      remove_idle(tuples, &shard, 0, 0, &garbage);
       shm__tuples_unlock_both(&shard);
       shm__garbage_free(tuples->space, &garbage);
     }
@@ -234,6 +236,10 @@ static void fit_chains(struct shm__tuples *tuples, struct shm__shard *shard, u64
   shm__block_free(tuples->space, ref);
 }
 
+static int damaged_table(const struct shm__tuples *tuples) {
+  return shm__fail(SHM_CORRUPTED, "%s: the keys of tuple space %u are damaged", tuples->space->path, tuples->id);
+}
+
 /* Make an entry for the key if there is none. */
 int shm__tuples_add(struct shm__tuples *tuples, struct shm__shard *shard, const struct shm__key *key, u64 deadline_ns) {
   struct shm__garbage garbage = {.count = 0};
@@ -255,8 +261,9 @@ int shm__tuples_add(struct shm__tuples *tuples, struct shm__shard *shard, const 
       shm__table_insert(shard, ref);
       SHM_POINT("tuples.added");
       list_idle(shard, ref.offset, entry);
+      remove_idle(tuples, shard, IDLE_MOST, ref.offset, &garbage);
       ref.offset = 0;
-      remove_idle(tuples, shard, IDLE_MOST, &garbage);
+      if (!shm__table_find(shard, key)) status = damaged_table(tuples);
       want = shm__table_wants(shard);
     }
     shm__tuples_unlock_both(shard);
@@ -277,7 +284,7 @@ int shm__tuples_left(struct shm__shard *shard, u64 at, struct shm__fifo *fifo) {
 void shm__tuples_trim(struct shm__tuples *tuples, struct shm__shard *shard) {
   struct shm__garbage garbage = {.count = 0};
   if (shm__tuples_lock_both(tuples, shard, SHM__TRY) != SHM_OK) return; /* the next one, then */
-  remove_idle(tuples, shard, IDLE_MOST, &garbage);
+  remove_idle(tuples, shard, IDLE_MOST, 0, &garbage);
   u64 want = shm__table_wants(shard);
   shm__tuples_unlock_both(shard);
   shm__garbage_free(tuples->space, &garbage);
