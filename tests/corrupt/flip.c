@@ -145,6 +145,7 @@ static void hold_and_go_on(void) {
   open_handles(&handles, space);
   send_length(handles.writer, 300);
   CALL(shm_channel_recv_view, handles.second, &handles.view, soon());
+  hold_shelves(&handles.shelves);
   *holders_token = space->token;
   meet(1);
   use_handles(&handles);

@@ -9,14 +9,16 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "../../csrc/base/hash.h"
 #include "../../csrc/core/region.h"
 #include "../../csrc/include/shmspace.h"
 
-enum { REGION_BYTES = 1 << 20, REGION_MEMBERS = 4, HUGE_BYTES = 730000, ROUNDS = 6, PATIENCE_NS = 4000000 };
+enum { REGION_BYTES = 1 << 20, REGION_MEMBERS = 4, HUGE_BYTES = 560000, ROUNDS = 6, PATIENCE_NS = 4000000 };
 
 static u8 region_buffer[1 << 20];
 
@@ -30,12 +32,15 @@ static int documented(const char *name, int status) {
 #define CALL(name, ...) (CALLED(#name), documented(#name, name(__VA_ARGS__)))
 #define DO(name, ...) (CALLED(#name), name(__VA_ARGS__))
 
+#include "region_values.h"
+
 struct handles {
   shm_space *space;
   shm_channel *one, *all, *big, *reader, *writer, *second;
   shm_lock *lock;
   shm_view view;
   int viewing;
+  struct shelves shelves;
 };
 
 static int open_region(const char *directory, const char *name, u32 flags, shm_space **space) {
@@ -67,6 +72,7 @@ static void open_handles(struct handles *handles, shm_space *space) {
   if (handles->all) CALL(shm_channel_open_reader, handles->all, soon(), &handles->second);
   if (handles->all) CALL(shm_channel_open_writer, handles->all, soon(), &handles->writer);
   CALL(shm_lock_open, space, "l", 1, soon(), &handles->lock);
+  open_shelves(&handles->shelves, space);
 }
 
 static void fill_region(struct handles *handles) {
@@ -86,6 +92,7 @@ static void fill_region(struct handles *handles) {
     }
   }
   if (handles->lock) CALL(shm_lock_take, handles->lock, soon(), &owner_died);
+  fill_shelves(&handles->shelves);
 }
 
 /* ---- using one ---------------------------------------------------------------------------------------------------------- */
@@ -104,6 +111,8 @@ static void look_around(shm_space *space) {
   found = DO(shm_space_check, space, problems, 8);
   if (found < 0) documented("shm_space_check", (int)found);
   DO(shm_space_exists, space, SHM_KIND_CHANNEL, "all", 3);
+  static shm_lease_facts leases[8];
+  if (DO(shm_space_leases, space, leases, 8) > 8) WRONG("shm_space_leases", 0);
   DO(shm_space_retired, space);
   DO(shm_space_stamp, space);
 }
@@ -171,11 +180,13 @@ static void use_handles(struct handles *handles) {
   if (handles->lock && CALL(shm_lock_take, handles->lock, soon(), &owner_died) == SHM_OK) {
     CALL(shm_lock_release, handles->lock);
   }
+  use_shelves(&handles->shelves);
   DO(shm_bell_wait, handles->space, DO(shm_bell_wait, handles->space, 0, 1), 1);
 }
 
 static void end_handles(struct handles *handles) {
   shm_channel *all[] = {handles->writer, handles->reader, handles->second, handles->one, handles->all, handles->big};
+  end_shelves(&handles->shelves, handles->space);
   if (handles->view.data && handles->reader) DO(shm_channel_unpin, handles->reader, &handles->view);
   if (handles->one) CALL(shm_channel_shutdown, handles->one, 1, soon());
   if (handles->all) CALL(shm_channel_shutdown, handles->all, 0, soon());

@@ -1,7 +1,8 @@
 """Where the control words of a region are: a walk over its structs by `layout.json` alone.
 
 What is not a message or a free byte is a control word: header, sections, members, directory, entries, classes,
-pool, page words, block headers, links of free lists, rings, slots, ports, locks.
+pool, page words, block headers, links of free lists, rings, slots, ports, locks, queues, tuple spaces, their segments,
+cells and waiters.
 """
 
 from __future__ import annotations
@@ -16,7 +17,19 @@ from tests.helpers.region_bytes import CODES, DIRECTORY, MEMBERS, PAGE_WORDS, PA
 from tests.helpers.region_bytes import POOL as POOL_TABLE
 
 WIDTHS = {"u8": 1, "u16": 2, "u32": 4, "u64": 8}
-MAIN = {C["SHM_KIND_CHANNEL"]: "shm_ring", C["SHM_KIND_LOCK"]: "shm_mutex"}
+MAIN = {
+    C["SHM_KIND_CHANNEL"]: "shm_ring",
+    C["SHM_KIND_LOCK"]: "shm_mutex",
+    C["SHM_KIND_QUEUE"]: "shm_queue_main",
+    C["SHM_KIND_TUPLES"]: "shm_tuples_main",
+}
+PARTS = {
+    "shm_lane": {"in": "shm_fifo_in", "out": "shm_fifo_out", "line": "shm_fifo_line"},
+    "shm_tuple": {"entry": "shm_key", "in": "shm_fifo_in", "out": "shm_fifo_out", "line": "shm_fifo_line"},
+}
+"""Fields that are structs."""
+FREE_CELLS, USED_CELLS, ENTRIES = 1, 3, 3
+"""Of those that are alike, how many of each are not plain."""
 
 
 class Word(NamedTuple):
@@ -66,6 +79,9 @@ class Walk:
 
     def _struct(self, name: str, offset: int, label: str = "", *, is_plain: bool = False) -> Iterator[Word]:
         for field in TABLES["structs"][name]["fields"]:
+            if part := PARTS.get(name, {}).get(field["name"]):
+                yield from self._struct(part, offset + field["offset"], label, is_plain=is_plain)
+                continue
             width, count = WIDTHS[field["type"]], field["count"]
             for element in range(count):
                 place = offset + field["offset"] + element * width
@@ -139,8 +155,53 @@ class Walk:
     def _main(self, entry: int, label: str) -> Iterator[Word]:
         name, main = MAIN[self._get("shm_entry", entry, "kind")], self._get("shm_entry", entry, "main")
         yield from self._struct(name, main, label)
-        if name != "shm_ring":
-            return
+        if name == "shm_queue_main":
+            for number in range(2):
+                lane = main + size_of("shm_queue_main") + number * size_of("shm_lane")
+                yield from self._struct("shm_lane", lane, f"{label}#{number}")
+                yield from self._fifo("shm_lane", lane, f"{label}#{number}")
+        elif name == "shm_tuples_main":
+            yield from self._shards(main, label)
+        elif name == "shm_ring":
+            yield from self._ring(main, label)
+
+    def _shards(self, main: int, label: str) -> Iterator[Word]:
+        seen = 0
+        for number in range(self._get("shm_tuples_main", main, "shards")):
+            shard = main + size_of("shm_tuples_main") + number * size_of("shm_shard")
+            entry, buckets = (self._get("shm_shard", shard, field) for field in ("first", "buckets"))
+            yield from self._struct("shm_shard", shard, f"{label}#{number}", is_plain=not entry and number > 0)
+            if buckets:
+                yield from self._struct("shm_buckets", buckets, label)
+                for chain in range(self._get("shm_buckets", buckets, "mask") + 1):
+                    yield Word(buckets + size_of("shm_buckets") + chain * 8, 8, f"chain{label}#{chain}", chain > 1)
+            while entry:
+                is_plain = seen >= ENTRIES and not self._u64(entry + STRUCTS["shm_tuple"]["line"]["offset"])
+                yield from self._struct("shm_tuple", entry, f"{label}#{seen}", is_plain=is_plain)
+                yield from self._fifo("shm_tuple", entry, f"{label}#{seen}", is_plain=is_plain)
+                entry = self._get("shm_key", entry, "next")
+                seen += 1
+
+    def _fifo(self, owner: str, place: int, label: str, *, is_plain: bool = False) -> Iterator[Word]:
+        """Segments with their cells, and who stands in line."""
+        segment = self._get("shm_fifo_out", place + STRUCTS[owner]["out"]["offset"], "first")
+        free_seen = used_seen = 0
+        while segment:
+            yield from self._struct("shm_segment", segment, f"{label}#{segment:x}", is_plain=is_plain)
+            for number in range(self._get("shm_segment", segment, "cells")):
+                cell = segment + size_of("shm_segment") + number * size_of("shm_cell")
+                is_free = self._u64(cell) >> 30 & 3 == C["SHM_VALUE_FREE"]
+                free_seen += is_free
+                used_seen += not is_free
+                is_common = is_plain or (free_seen > FREE_CELLS if is_free else used_seen > USED_CELLS)
+                yield from self._struct("shm_cell", cell, f"{label}#{segment:x}#{number}", is_plain=is_common)
+            segment = self._get("shm_segment", segment, "next")
+        waiter = self._get("shm_fifo_line", place + STRUCTS[owner]["line"]["offset"], "first")
+        while waiter:
+            yield from self._struct("shm_waiter", waiter, f"{label}#{waiter:x}")
+            waiter = self._get("shm_waiter", waiter, "next")
+
+    def _ring(self, main: int, label: str) -> Iterator[Word]:
         slots = main + self._get("shm_ring", main, "slots_offset")
         for number in range(self._get("shm_ring", main, "slot_count")):
             yield from self._struct("shm_slot", slots + number * size_of("shm_slot"), f"{label}#{number}")
