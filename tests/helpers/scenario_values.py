@@ -52,3 +52,22 @@ def pass_values_between(talk: Connection, name: str, method: str) -> None:
 def square_one(jobs: shmspace.Queue, answers: shmspace.Tuples) -> None:
     with jobs.lease() as lease:
         answers.out("squares", lease.value**2)
+
+
+def take_steadily(talk: Connection, name: str, style: str) -> None:
+    """Take from the queue `q`, or at `key` of the tuple space `t`, until told to end; says what came."""
+    taken = []
+    with shmspace.open(name, create=False) as space:
+        queue, values = space.queue("q"), space.tuples("t")
+        talk.send("ready")
+        while not talk.poll(0):
+            try:
+                if style == "lease":
+                    with queue.lease(timeout=0.2) as lease:
+                        taken.append(lease.value)
+                else:
+                    taken.append(queue.get(timeout=0.2) if style == "get" else values.take("key", timeout=0.2))
+            except shmspace.Empty:
+                continue
+        talk.recv()
+    talk.send(taken)
