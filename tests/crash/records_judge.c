@@ -167,6 +167,16 @@ static void judge_times(struct world *world, const struct scan *scan) {
   if (status != SHM_NOT_FOUND) blame(world, "a time behind the last: %s", shm_error_name(status));
 }
 
+/* Whoever plans deletions, and then makes them unless there were others, must be told of those that were cut short. */
+static void judge_deletions(struct world *world, const struct scan *scan) {
+  uint64_t missing = 0;
+  for (uint64_t offset = scan->first, i = 0; offset < scan->next; offset++) {
+    if (i < scan->count && scan->offsets[i] == offset) i++;
+    else missing++;
+  }
+  if (missing && shm_log_deletions(ledger.log, (uint32_t)shard()) == 0) blame(world, "%d deletions are not counted", (int)missing);
+}
+
 static void judge_sums(struct world *world, const struct scan *scan) {
   shm_log_facts facts;
   int status = shm_log_stat(ledger.log, (uint32_t)shard(), &facts);
@@ -186,6 +196,7 @@ static void judge_all(struct world *world) {
   judge_keys(world, &scan);
   judge_times(world, &scan);
   if (world->reaped) judge_sums(world, &scan);
+  if (world->reaped) judge_deletions(world, &scan);
 }
 
 /* ---- the verdict ------------------------------------------------------------------------------------------------------ */
