@@ -1,7 +1,7 @@
 """Where the control words of a region are: a walk over its structs by `layout.json` alone.
 
 What is not a message or a free byte is a control word: header, sections, members, directory, entries, classes,
-pool, page words, block headers, links of free lists, rings, slots, ports, locks.
+pool, page words, block headers, links of free lists, rings, slots, ports, locks, logs with their shards and records.
 """
 
 from __future__ import annotations
@@ -16,7 +16,14 @@ from tests.helpers.region_bytes import CODES, DIRECTORY, MEMBERS, PAGE_WORDS, PA
 from tests.helpers.region_bytes import POOL as POOL_TABLE
 
 WIDTHS = {"u8": 1, "u16": 2, "u32": 4, "u64": 8}
-MAIN = {C["SHM_KIND_CHANNEL"]: "shm_ring", C["SHM_KIND_LOCK"]: "shm_mutex"}
+MAIN = {
+    C["SHM_KIND_CHANNEL"]: "shm_ring",
+    C["SHM_KIND_LOCK"]: "shm_mutex",
+    C["SHM_KIND_LOG"]: "shm_log_main",
+    C["SHM_KIND_SHARDED_LOG"]: "shm_log_main",
+}
+RECORDS_EACH = 3
+"""Records of a shard that stand for all, and buckets of its key index."""
 
 
 class Word(NamedTuple):
@@ -139,6 +146,8 @@ class Walk:
     def _main(self, entry: int, label: str) -> Iterator[Word]:
         name, main = MAIN[self._get("shm_entry", entry, "kind")], self._get("shm_entry", entry, "main")
         yield from self._struct(name, main, label)
+        if name == "shm_log_main":
+            yield from self._shards(main, label)
         if name != "shm_ring":
             return
         slots = main + self._get("shm_ring", main, "slots_offset")
@@ -150,3 +159,19 @@ class Walk:
                 return
             yield from self._struct("shm_port", port, f"{label}#{number}")
             port = self._get("shm_port", port, "next")
+
+    def _shards(self, main: int, label: str) -> Iterator[Word]:
+        segment = self._get("shm_log_main", main, "segment_size")
+        for number in range(self._get("shm_log_main", main, "shards")):
+            shard = main + size_of("shm_log_main") + number * size_of("shm_log_shard")
+            yield from self._struct("shm_log_shard", shard, f"{label}#{number}")
+            slots, tail = self._get("shm_log_shard", shard, "slots"), self._get("shm_log_shard", shard, "tail")
+            if not slots:
+                continue
+            for row in range(2 * segment):
+                is_plain = (tail - 1 - row) % (2 * segment) >= RECORDS_EACH
+                record = slots + row * size_of("shm_record")
+                yield from self._struct("shm_record", record, f"{label}#{number}#{row}", is_plain=is_plain)
+            buckets = slots + 2 * segment * size_of("shm_record")
+            for row in range(2 * segment):
+                yield Word(buckets + row * 8, 8, f"bucket{label}#{number}#{row}", row >= RECORDS_EACH)
