@@ -3,8 +3,11 @@
 #include <string.h>
 
 #include "../base/hash.h"
+#include "../os/clock.h"
 #include "../types/log.h"
 #include "handle.h"
+
+enum { SLICE_NS = 20000000 };
 
 struct shm_log {
   struct shm__handle handle;
@@ -180,8 +183,12 @@ uint64_t shm_log_record_bytes(uint64_t key_bytes, uint64_t data_bytes) { return 
 int shm_log_wait(shm_log *log, uint32_t shard, uint64_t offset, uint64_t deadline_ns) {
   int status = shm_log_enter(log);
   if (status != SHM_OK) return status;
-  u64 start = start_of(log);
-  status = shm__log_wait(shard_of(log, shard), offset > start ? offset - start : 0, deadline_ns);
+  u64 start = start_of(log), index = offset > start ? offset - start : 0;
+  int slices = log->handle.space->readonly && deadline_ns > SHM__SPIN; /* nobody tells it that the log has gone: it looks */
+  do {
+    u64 slice_ns = slices ? shm__monotonic_ns() + SLICE_NS : deadline_ns;
+    status = shm__log_wait(shard_of(log, shard), index, slice_ns < deadline_ns ? slice_ns : deadline_ns);
+  } while (slices && status == SHM_EMPTY && shm_log_alive(log) && shm__monotonic_ns() < deadline_ns);
   return shm_log_leave(log, status);
 }
 
@@ -220,6 +227,7 @@ int shm_log_append(shm_log *log, uint32_t shard, const shm_append *pieces, uint6
   enum { FEW = 4 };
   struct shm__append few[FEW], *records = few;
   u64 ready = 0;
+  *first = 0;
   int status = shm__handle_enter(&log->handle);
   if (status != SHM_OK) return status;
   struct shm__log *to = shard_of(log, shard);

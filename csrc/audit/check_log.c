@@ -3,7 +3,7 @@
 #include "audit.h"
 
 static void check_slot(struct shm__audit *audit, const char *name, struct shm__log *log, u64 i) {
-  struct shm_record *slot = &log->slots[i];
+  struct shm_record *slot = shm__log_slot(log, i);
   u64 word = shm_load_acquire(&slot->word), offset = shm__offset_of(audit->space, slot), tail = shm_load_acquire(&log->shared->tail);
   u64 index = word / 2 - 1;
   if (word == 0) return;

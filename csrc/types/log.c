@@ -17,14 +17,17 @@
  *
  * Crash table (died after ...)                       survivors see                        who repairs it
  *   linking a shard's memory ("log.linked")            nothing: slots is 0                  heir of lock drops it
+ *   raising the floor ("log.floored")                  all of the old segment               heir raises first
  *   raising first ("log.purged")                       the old segment is gone already      nobody: as if appended and deleted
  *   clearing a slot ("log.cleared")                    nothing: it was below first          heir drops its block
  *   filling it ("log.filled")                          nothing                              reap frees the block it held
  *   linking its block ("log.joined")                   nothing                              heir drops it
  *   writing its word ("log.written")                   nothing: it is above tail            heir clears it
  *   leading a bucket to it ("log.indexed")             nothing: readers go past it          heir leads the bucket back
+ *   purging what is published too ("log.emptied")      nothing: below tail all were purged  heir lowers first and floor to tail
  *   publishing ("log.published")                       all of them; sums are behind         heir counts anew
  *   deleting a record ("log.deleted")                  it is gone; sums are behind          heir drops its block, counts anew
+ *   clearing what was not published ("log.mended")     the same as the heir                 the next heir, all over again
  */
 #include "log.h"
 
@@ -104,18 +107,18 @@ const u8 *shm__log_sharder(const struct shm__log *log) {
 }
 
 int shm__log_has_slots(struct shm__log *log) {
-  if (__builtin_expect(log->slots != NULL, 1)) return 1;
+  if (__builtin_expect(shm_load_acquire(&log->slots) != NULL, 1)) return 1;
   u64 offset = shm_load_acquire(&log->shared->slots); /* SYNC log.slots */
-  struct shm_record *slots = offset ? shm__at(log->space, offset, slots_bytes(log->segment, log->flags) - SHM_LINE_BYTES, 16) : NULL;
-  if (!slots) return 0;
-  log->buckets = (u64 *)(slots + slot_count(log->segment));
-  log->slots = slots; /* last: two threads may come by */
+  if (offset == 0) return 0;
+  /* They are where they must be, or the word is damaged. */
+  u64 size_bytes = slots_bytes(log->segment, log->flags), block = log->shared->slots_block;
+  u64 main = shm__offset_of(log->space, log->main), head_bytes = shards_bytes(log->main->shards, log->main->sharder_bytes);
+  struct shm__ref ref = block ? (struct shm__ref){block, log->shared->slots_gen} : shm__block_ref(log->space, main);
+  if (offset != align_slots(block ? block : main + head_bytes)) return 0;
+  if (!shm__block_payload(log->space, ref, size_bytes + (block ? 0 : head_bytes))) return 0;
+  shm_store_release(&log->slots, (struct shm_record *)(log->space->base + offset));
   return 1;
 }
-
-static struct shm_record *slot_of(const struct shm__log *log, u64 index) { return &log->slots[index % slot_count(log->segment)]; }
-
-static u64 *bucket_of(const struct shm__log *log, u32 hash) { return &log->buckets[hash & log->bucket_mask]; }
 
 static u32 parity_of(const struct shm__log *log, u64 index) { return (u32)(index / log->segment & 1); }
 
@@ -126,19 +129,18 @@ static void drop_block(struct shm__log *log, struct shm_record *slot) {
 }
 
 /* Deleted records at the front do not exist. */
-static void pass_deleted(struct shm__log *log) {
-  struct shm_log_shard *shared = log->shared;
-  u64 first = shared->first;
-  while (first < shared->tail && slot_of(log, first)->word == (2 * (first + 1) | SHM_RECORD_DELETED)) first++;
-  shm_store_release(&shared->first, first);
+static u64 past_deleted(const struct shm__log *log, u64 first) {
+  while (first < log->shared->tail && shm__log_slot(log, first)->word == (2 * (first + 1) | SHM_RECORD_DELETED)) first++;
+  return first;
 }
 
 /* Buckets that lead to what was not published lead to what was there before. */
 static void lead_back(struct shm__log *log) {
   u64 left = slot_count(log->segment);
   for (u64 b = 0; log->bucket_mask && b <= log->bucket_mask; b++) {
-    while (log->buckets[b] > log->shared->tail && left-- > 0) {
-      shm_store_release(&log->buckets[b], slot_of(log, log->buckets[b] - 1)->chain);
+    u64 *bucket = shm__log_bucket(log, b);
+    while (*bucket > log->shared->tail && left-- > 0) {
+      shm_store_release(bucket, shm__log_slot(log, *bucket - 1)->chain);
     }
   }
 }
@@ -149,13 +151,13 @@ static void count_anew(struct shm__log *log) {
   memset(shared->records, 0, sizeof shared->records);
   memset(shared->bytes, 0, sizeof shared->bytes);
   for (u64 n = first; n < tail; n++) {
-    const struct shm_record *slot = slot_of(log, n);
+    const struct shm_record *slot = shm__log_slot(log, n);
     if (slot->word != 2 * (n + 1)) continue;
     shared->records[parity_of(log, n)]++;
     shared->bytes[parity_of(log, n)] += shm__record_bytes(slot->key_bytes, slot->data_bytes);
   }
   if (tail > 0) {
-    const struct shm_record *last = slot_of(log, tail - 1);
+    const struct shm_record *last = shm__log_slot(log, tail - 1);
     if ((last->word | SHM_RECORD_DELETED) == (2 * tail | SHM_RECORD_DELETED) && (int64_t)last->index_ns > (int64_t)shared->index_ns) {
       shared->index_ns = last->index_ns;
     }
@@ -165,20 +167,25 @@ static void count_anew(struct shm__log *log) {
 static void repair(struct shm__log *log) {
   struct shm_log_shard *shared = log->shared;
   if (!shm__log_has_slots(log)) {
+    if (shared->slots) return; /* damaged */
     if (shared->slots_block) shm__block_drop(log->space, (struct shm__ref){shared->slots_block, shared->slots_gen}, log->id);
     shared->slots_block = 0;
     return;
   }
-  lead_back(log); /* before the words go */
+  shm_store_relaxed(&shared->deletions, shared->deletions + 1); /* perhaps one was cut short */
+  lead_back(log);                                               /* before the words go */
   for (u64 i = 0; i < slot_count(log->segment); i++) {
-    struct shm_record *slot = &log->slots[i];
+    struct shm_record *slot = shm__log_slot(log, i);
     u64 word = slot->word;
     if (word != 0 && (word & SHM_RECORD_DELETED) == 0 && word / 2 - 1 < shared->tail) continue;
     drop_block(log, slot); /* being written, or not published, or deleted */
     if ((word & SHM_RECORD_DELETED) == 0) shm_store_release(&slot->word, 0);
   }
-  if (shared->first > shared->tail) shm_store_release(&shared->first, shared->tail);
-  pass_deleted(log);
+  /* The floor was raised first: a purge that was cut short is finished. Not beyond what was published. */
+  u64 floor = shm_min(shared->floor, shared->tail);
+  shm_store_release(&shared->first, past_deleted(log, shm_min(shm_max(shared->first, floor), shared->tail)));
+  shm_store_release(&shared->floor, floor);
+  SHM_POINT("log.mended");
   count_anew(log);
 }
 
@@ -210,7 +217,7 @@ static int add_slots(struct shm__log *log, u64 deadline_ns) {
   memset(log->space->base + ref.offset, 0, size_bytes);
   status = shm__log_lock(log, deadline_ns);
   if (status == SHM_OK) {
-    if (!shm__log_has_slots(log)) {
+    if (shm_load_acquire(&shared->slots) == 0) {
       shared->slots_gen = ref.gen;
       shm_store_release(&shared->slots_block, ref.offset);
       shm__block_link(log->space, ref, log->id);
@@ -232,13 +239,15 @@ static void purge(struct shm__log *log, u64 limit) {
     if (limit < shared->tail && parity != parity_of(log, limit - 1)) continue; /* the segment before limit */
     shared->records[parity] = shared->bytes[parity] = 0;
   }
-  shm_store_release(&shared->floor, limit);
-  shm_store_release(&shared->first, shm_max(shared->first, limit)); /* SYNC log.purge: before a slot of them changes */
+  shm_store_release(&shared->floor, limit); /* who finds that a record is gone asks this why */
+  SHM_POINT("log.floored");
+  u64 first = past_deleted(log, shm_max(shared->first, limit));
+  shm_store_release(&shared->first, first); /* SYNC log.purge: before a slot of them changes */
   SHM_POINT("log.purged");
 }
 
 static void write_slot(struct shm__log *log, u64 index, const struct shm__append *record, int64_t time_ns, int64_t index_ns) {
-  struct shm_record *slot = slot_of(log, index);
+  struct shm_record *slot = shm__log_slot(log, index);
   shm_store_relaxed(&slot->word, 0);
   shm_fence_full(); /* SYNC log.overwrite: readers look at the word again behind their copy */
   SHM_POINT("log.cleared");
@@ -258,7 +267,8 @@ static void write_slot(struct shm__log *log, u64 index, const struct shm__append
   SHM_POINT("log.filled");
   if (record->block.offset) shm__block_link(log->space, record->block, log->id);
   SHM_POINT("log.joined");
-  u64 *bucket = log->bucket_mask && record->flags & SHM_RECORD_KEY ? bucket_of(log, shm__fnv1a(record->key, record->key_bytes)) : NULL;
+  int indexed = log->bucket_mask && record->flags & SHM_RECORD_KEY;
+  u64 *bucket = indexed ? shm__log_bucket(log, shm__fnv1a(record->key, record->key_bytes) & log->bucket_mask) : NULL;
   slot->chain = bucket ? *bucket : 0;
   shm_store_release(&slot->word, 2 * (index + 1));
   SHM_POINT("log.written");
@@ -286,6 +296,7 @@ static void write_all(struct shm__log *log, const struct shm__append *records, u
   if (keep > tail) {
     shm_store_release(&shared->floor, keep);
     shm_store_release(&shared->first, keep);
+    SHM_POINT("log.emptied");
   }
   shm_store_release(&shared->tail, end); /* SYNC log.publish: all of them */
   SHM_POINT("log.published");
@@ -326,7 +337,7 @@ int shm__log_delete(struct shm__log *log, u64 *indices, u64 count, u64 expected,
   if (status == SHM_OK && expected != UINT64_MAX && expected != shared->deletions) status = SHM_MISMATCH;
   for (u64 i = 0; i < count && status == SHM_OK && shm__log_has_slots(log); i++) {
     u64 index = indices[i];
-    struct shm_record *slot = slot_of(log, index);
+    struct shm_record *slot = shm__log_slot(log, index);
     if (index < shared->first || index >= shared->tail || slot->word != 2 * (index + 1)) continue;
     u64 bytes = shm__record_bytes(slot->key_bytes, slot->data_bytes);
     shm_store_relaxed(&slot->word, 2 * (index + 1) | SHM_RECORD_DELETED);
@@ -340,7 +351,7 @@ int shm__log_delete(struct shm__log *log, u64 *indices, u64 count, u64 expected,
   }
   if (*done) {
     shm_store_relaxed(&shared->deletions, shared->deletions + 1);
-    pass_deleted(log);
+    shm_store_release(&shared->first, past_deleted(log, shared->first));
   }
   shm__unlock(&shared->lock);
   return status;

@@ -12,8 +12,7 @@ struct shm__log {
   struct shm__space *space;
   struct shm_log_main *main;
   struct shm_log_shard *shared;
-  struct shm_record *slots; /* NULL: not seen yet */
-  u64 *buckets;             /* key index: 1 + index of the newest record of each */
+  struct shm_record *slots; /* NULL: not seen yet; threads of this process set it, to the same */
   u64 segment, max_record_bytes, bucket_mask;
   u32 id, flags;
   struct shm__event event;
@@ -58,6 +57,16 @@ const u8 *shm__log_sharder(const struct shm__log *log);
 
 /* Are there slots? They are bound then. */
 int shm__log_has_slots(struct shm__log *log);
+
+/* These want slots. */
+static inline struct shm_record *shm__log_slot(const struct shm__log *log, u64 index) {
+  return shm_load_relaxed(&log->slots) + index % (2 * log->segment);
+}
+/* Key index: 1 + index of the newest record of each bucket. */
+static inline u64 *shm__log_bucket(const struct shm__log *log, u64 bucket) {
+  return (u64 *)(shm_load_relaxed(&log->slots) + 2 * log->segment) + bucket;
+}
+
 int shm__log_lock(struct shm__log *log, u64 deadline_ns);
 int shm__log_lock_to_end(struct shm__log *log);
 

@@ -29,7 +29,7 @@ static void drop_all(struct shm__log *log, void *context) {
   (void)context;
   if (shm__log_has_slots(log)) {
     for (u64 i = 0; i < 2 * log->segment; i++) {
-      struct shm_record *slot = &log->slots[i];
+      struct shm_record *slot = shm__log_slot(log, i);
       if (slot->block) shm__block_drop(log->space, (struct shm__ref){slot->block, slot->block_gen}, log->id);
     }
   }

@@ -12,8 +12,6 @@
 
 enum { ROUNDS = 1000, NAP_NS = 100000000, READONLY_NAP_NS = 1000000 };
 
-static struct shm_record *slot_of(const struct shm__log *log, u64 index) { return &log->slots[index % (2 * log->segment)]; }
-
 static int damaged(const struct shm__log *log, u64 index) {
   return shm__fail(SHM_CORRUPTED, "%s: record %llu of log %u is damaged", log->space->path, (unsigned long long)index, log->id);
 }
@@ -47,7 +45,7 @@ int shm__log_see(struct shm__log *log, u64 index, struct shm__seen *seen) {
     if (index >= shm_load_acquire(&log->shared->tail)) return SHM_EMPTY; /* SYNC log.publish */
     if (index < shm_load_acquire(&log->shared->first)) return SHM_LAGGED; /* SYNC log.purge */
     if (!shm__log_has_slots(log)) return damaged(log, index);
-    const struct shm_record *slot = slot_of(log, index);
+    const struct shm_record *slot = shm__log_slot(log, index);
     u64 word = shm_load_acquire(&slot->word);
     seen->index = index;
     seen->word = &slot->word;
@@ -65,13 +63,20 @@ int shm__log_see(struct shm__log *log, u64 index, struct shm__seen *seen) {
   return damaged(log, index);
 }
 
+/* Whoever comes to the end of a chain that was led elsewhere meanwhile has perhaps missed what was appended: once more. */
 int shm__log_see_key(struct shm__log *log, const void *key, u32 key_bytes, struct shm__seen *seen) {
-  if (!shm__log_has_slots(log)) return SHM_NOT_FOUND;
-  const u64 *bucket = &log->buckets[shm__fnv1a(key, key_bytes) & log->bucket_mask];
-  u64 left = ROUNDS + 2 * log->segment;
-  for (u64 at = shm_load_acquire(bucket); at != 0 && left-- > 0;) { /* SYNC log.bucket */
+  if (log->bucket_mask == 0 || !shm__log_has_slots(log)) return SHM_NOT_FOUND;
+  const u64 *bucket = shm__log_bucket(log, shm__fnv1a(key, key_bytes) & log->bucket_mask);
+  u64 left = ROUNDS + 2 * log->segment, head = shm_load_acquire(bucket), at = head; /* SYNC log.bucket */
+  for (; left > 0; left--) {
+    if (at == 0) {
+      at = shm_load_acquire(bucket);
+      if (at == head) return SHM_NOT_FOUND;
+      head = at;
+      continue;
+    }
     u64 index = at - 1;
-    const struct shm_record *slot = slot_of(log, index);
+    const struct shm_record *slot = shm__log_slot(log, index);
     u64 word = shm_load_acquire(&slot->word), chain = shm_load_relaxed(&slot->chain);
     *seen = (struct shm__seen){.index = index, .word = &slot->word, .expected = word};
     int ours = (word | SHM_RECORD_DELETED) == (2 * at | SHM_RECORD_DELETED);
@@ -79,9 +84,9 @@ int shm__log_see_key(struct shm__log *log, const void *key, u32 key_bytes, struc
     int same = there && look_into(log, slot, seen) && seen->flags & SHM_RECORD_KEY && seen->key_bytes == key_bytes &&
                (key_bytes == 0 || memcmp(seen->key, key, key_bytes) == 0);
     if (!ours || !shm__log_unchanged(seen)) { /* purged: so are all behind it. Or a new one: then it is in its bucket soon */
-      if (index < shm_load_acquire(&log->shared->first)) return SHM_NOT_FOUND;
       shm_pause();
-      at = shm_load_acquire(bucket);
+      if (index < shm_load_acquire(&log->shared->first)) at = 0;
+      else head = at = shm_load_acquire(bucket);
       continue;
     }
     if (same) return SHM_OK;
@@ -92,7 +97,7 @@ int shm__log_see_key(struct shm__log *log, const void *key, u32 key_bytes, struc
 
 /* The largest time up to a record; 0: it has been purged. */
 static int index_time(const struct shm__log *log, u64 index, int64_t *time_ns) {
-  const struct shm_record *slot = slot_of(log, index);
+  const struct shm_record *slot = shm__log_slot(log, index);
   u64 word = shm_load_acquire(&slot->word);
   *time_ns = (int64_t)shm_load_relaxed(&slot->index_ns);
   shm_fence_acquire(); /* SYNC log.overwrite */

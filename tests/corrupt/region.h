@@ -33,10 +33,12 @@ static int documented(const char *name, int status) {
 #define DO(name, ...) (CALLED(#name), name(__VA_ARGS__))
 
 #include "region_values.h"
+#include "logs.h"
 
 struct handles {
   shm_space *space;
   shm_channel *one, *all, *big, *reader, *writer, *second;
+  shm_log *log, *shards;
   shm_lock *lock;
   shm_view view;
   int viewing;
@@ -73,6 +75,8 @@ static void open_handles(struct handles *handles, shm_space *space) {
   if (handles->all) CALL(shm_channel_open_writer, handles->all, soon(), &handles->writer);
   CALL(shm_lock_open, space, "l", 1, soon(), &handles->lock);
   open_shelves(&handles->shelves, space);
+  handles->log = open_a_log(space, SHM_KIND_LOG, "log");
+  handles->shards = open_a_log(space, SHM_KIND_SHARDED_LOG, "shards");
 }
 
 static void fill_region(struct handles *handles) {
@@ -80,6 +84,8 @@ static void fill_region(struct handles *handles) {
   shm_channel *gone = open_one_of(handles->space, "gone", SHM_DELIVERY_ONE, SHM_OVERFLOW_WAIT, 5000);
   send_length(gone, 300);
   CALL(shm_space_delete, handles->space, SHM_KIND_CHANNEL, "gone", 4, soon());
+  fill_log(handles->log, 0, 7);
+  fill_log(handles->shards, 1, 2);
   static const u64 lengths[] = {20, 300, 0};
   for (u32 i = 0; i < 3; i++) send_length(handles->one, lengths[i]);
   for (u32 i = 0; i < 6; i++) send_length(handles->writer, lengths[(i + 1) % 3]);
@@ -181,6 +187,8 @@ static void use_handles(struct handles *handles) {
     CALL(shm_lock_release, handles->lock);
   }
   use_shelves(&handles->shelves);
+  use_log(handles->log, 0);
+  for (u32 shard = 0; shard < LOG_SHARDS; shard++) use_log(handles->shards, shard);
   DO(shm_bell_wait, handles->space, DO(shm_bell_wait, handles->space, 0, 1), 1);
 }
 
@@ -192,9 +200,13 @@ static void end_handles(struct handles *handles) {
   if (handles->all) CALL(shm_channel_shutdown, handles->all, 0, soon());
   CALL(shm_space_delete, handles->space, SHM_KIND_CHANNEL, "all", 3, soon());
   CALL(shm_space_delete, handles->space, SHM_KIND_CHANNEL, "big", 3, soon());
+  CALL(shm_space_delete, handles->space, SHM_KIND_LOG, "log", 3, soon());
+  CALL(shm_space_delete, handles->space, SHM_KIND_SHARDED_LOG, "shards", 6, soon());
   for (u32 i = 0; i < sizeof all / sizeof all[0]; i++) {
     if (all[i]) DO(shm_channel_free, all[i]);
   }
+  if (handles->log) DO(shm_log_free, handles->log);
+  if (handles->shards) DO(shm_log_free, handles->shards);
   if (handles->lock) DO(shm_lock_free, handles->lock);
 }
 
@@ -213,6 +225,11 @@ static void use_readonly(const char *directory, const char *name) {
   take_messages(reader);
   if (reader) DO(shm_channel_free, reader);
   if (channel) DO(shm_channel_free, channel);
+  shm_log *log = open_a_log(space, SHM_KIND_LOG, "log"), *shards = open_a_log(space, SHM_KIND_SHARDED_LOG, "shards");
+  look_at_log(log, 0);
+  for (u32 shard = 0; shard < LOG_SHARDS; shard++) look_at_log(shards, shard);
+  if (log) DO(shm_log_free, log);
+  if (shards) DO(shm_log_free, shards);
   end_space(space);
 }
 

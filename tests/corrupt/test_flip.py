@@ -112,9 +112,11 @@ def test_the_region_has_control_words_of_every_kind() -> None:
         *("shm_block", "free_link", "shm_entry", "shm_ring", "shm_slot", "shm_port", "shm_mutex"),
         *("shm_queue_main", "shm_lane", "shm_fifo_in", "shm_fifo_out", "shm_fifo_line", "shm_segment", "shm_cell"),
         *("shm_waiter", "shm_tuples_main", "shm_shard", "shm_buckets", "chain", "shm_key"),
+        *("shm_log_main", "shm_log_shard", "shm_record", "bucket"),
     }
     labels = {word.label for word in words}
     assert {"shm_ring(one).producer_lock", "shm_ring(all).ports", "shm_mutex(l).word"} <= labels
+    assert {"shm_log_shard(log)#0.tail", "shm_log_shard(shards)#1.slots_block", "shm_record(log)#0#7.word"} <= labels
     assert all(word.offset + word.size_bytes <= C["SHM_SIZE_LEAST"] for word in words)
 
 

@@ -1,6 +1,6 @@
 /* kills.c: working processes are killed at random moments, and replaced.
  *
- *   kills DIRECTORY NAME one|all|queue|tuples KILLS SEED
+ *   kills DIRECTORY NAME one|all|queue|tuples|log KILLS SEED
  *
  * Two senders and two receivers work on a channel of small capacity, with small and block messages, views and many at a
  * time; the senders also count under a named lock. Each process is an incarnation with a number; message n of incarnation
@@ -9,6 +9,7 @@
  *   one   every message that was sent is received once, except for what a receiver was just taking when it was killed
  *   all   every receiver gets the messages of each sender in order, without a gap, from the first one it gets
  *   queue, tuples  every value that was put is taken once, with leases, dead letters and readers: see kills_values.c
+ *   log            every record that was appended is read in order, with all that were published with it: see kills_logs.c
  *   all of them    each message is whole; the lock excludes; at the end check() finds nothing and no block is left
  *
  * Prints "FAIL ..." or "kills=... messages=... lost=... in_flight=... again=... recoveries=... blocked_us=...":
@@ -23,6 +24,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "kills_logs.h"
 #include "kills_values.h"
 
 enum { WORKERS = 4, SENDERS = 2, CAPACITY = 8, BATCH = 3, NAP_MOST_US = 4000, FEW_NS = 20000000 };
@@ -169,11 +171,15 @@ static void work(struct world *world, int worker, uint64_t number) {
   world->channel = world->reader = world->writer = NULL;
   self->sends = worker < SENDERS;
   attach(world);
-  int values = world->scene == &traffic_queue || world->scene == &traffic_tuples;
+  int values = world->scene == &traffic_queue || world->scene == &traffic_tuples, logs = world->scene == &traffic_log;
   int status = world->failure[0] ? SHM_OS
                : values          ? open_values(world)
+               : logs            ? open_log(world)
                                  : open_channel(world, "c", 0, &world->channel);
-  if (status == SHM_OK && values) {
+  if (status == SHM_OK && logs) {
+    if (self->sends) append_records(world, self, books, number, chance);
+    else read_records(world, books, chance);
+  } else if (status == SHM_OK && values) {
     if (self->sends) put_values(world, self, books, number, chance);
     else take_values(world, self, books, chance);
   } else if (status == SHM_OK && self->sends) {
@@ -242,8 +248,12 @@ int main(int argc, char **argv) {
   struct sums sums = {0};
   if (argc != 6) return 2;
   int all = strcmp(argv[3], "all") == 0, in_queue = strcmp(argv[3], "queue") == 0,
-      values = in_queue || strcmp(argv[3], "tuples") == 0;
-  const struct scene *scene = in_queue ? &traffic_queue : values ? &traffic_tuples : all ? &traffic_all : &traffic;
+      values = in_queue || strcmp(argv[3], "tuples") == 0, logs = strcmp(argv[3], "log") == 0;
+  const struct scene *scene = in_queue ? &traffic_queue
+                              : values ? &traffic_tuples
+                              : logs   ? &traffic_log
+                              : all    ? &traffic_all
+                                       : &traffic;
   uint64_t kills = strtoull(argv[4], NULL, 10);
   if (kills + WORKERS > INCARNATIONS_MOST) return 2;
   chance = strtoull(argv[5], NULL, 10) * 2 + 1;
@@ -257,7 +267,8 @@ int main(int argc, char **argv) {
   shm_space_stat(world.space, &facts);
   if (all && !world.failure[0]) shm_channel_open_reader(world.channel, patience_ns(), &world.reader);
   if (values && !world.failure[0]) balance_values(&world, books, &sums);
-  if (!values && !all && !world.failure[0]) balance(books, &world, &sums);
+  if (logs && !world.failure[0]) balance_log(&world, books, &sums);
+  if (!values && !logs && !all && !world.failure[0]) balance(books, &world, &sums);
   if (!world.failure[0]) judge(&world, 1);
   unmake_world(&world);
   if (world.failure[0]) printf("FAIL %s\n", world.failure);

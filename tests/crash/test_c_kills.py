@@ -1,8 +1,8 @@
 """Working processes are killed at random moments: what they did is in the books, and nobody else is held up.
 
 Four processes of C send to and receive from a channel of small capacity, or put into and take from a queue or a tuple
-space with little room, in every style, and one of them is killed and replaced again and again. SHMSPACE_KILLS says how
-often; SHMSPACE_SEED repeats a run's choices (not its timing).
+space with little room, in every style, or append to a log and read it, and one of them is killed and replaced again
+and again. SHMSPACE_KILLS says how often; SHMSPACE_SEED repeats a run's choices (not its timing).
 """
 
 from __future__ import annotations
@@ -54,8 +54,12 @@ def test_each_value_of_a_tuple_space_is_taken_once_whoever_is_killed(program: Pa
     kill_workers(program, "tuples", int(os.environ.get("SHMSPACE_KILLS", QUICK_KILLS)))
 
 
+def test_each_record_of_a_log_is_read_in_order_whoever_is_killed(program: Path) -> None:
+    kill_workers(program, "log", int(os.environ.get("SHMSPACE_KILLS", QUICK_KILLS)))
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("work", ["one", "all", "queue", "tuples"])
+@pytest.mark.parametrize("work", ["one", "all", "queue", "tuples", "log"])
 def test_the_books_balance_after_a_thousand_kills(work: str, program: Path) -> None:
     kill_workers(program, work, int(os.environ.get("SHMSPACE_KILLS", LONG_KILLS)))

@@ -19,6 +19,7 @@ SCENES = [name for name in scene_names() if name.startswith(("reap_", "inherit_"
 LONG = {
     *("reap_q_grow", "reap_q_leased", "reap_q_marked", "reap_q_discard", "reap_q_waited", "reap_t_waited"),
     *("reap_t_rehash", "reap_t_remove", "reap_t_looking", "inherit_q_take", "inherit_t_put", "inherit_t_take"),
+    *("inherit_l_publish", "inherit_l_shard"),
 }
 """Scenes with sleepers, or like another one; one death in each of their points is in the quick tier."""
 NEVER_SO_LONG_US = 2_000_000
@@ -27,7 +28,7 @@ MUST_BE_SEEN = {
     *("lock.inherited", "lock.taken", "blocks.freed", "ring.unpublished", "pages.released"),
     *("port.ended", "port.held", "port.unlinked", "port.handed", "mutex.told"),
     *("directory.emptied", "directory.held", "directory.unlinked"),
-    *("fifo.returned", "lane.inherited", "waiters.told", "waiters.out"),
+    *("fifo.returned", "lane.inherited", "waiters.told", "waiters.out", "log.mended"),
 }
 """Points in the code of recovery: at each of them somebody who recovers must have been killed."""
 

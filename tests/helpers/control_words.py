@@ -2,7 +2,7 @@
 
 What is not a message or a free byte is a control word: header, sections, members, directory, entries, classes,
 pool, page words, block headers, links of free lists, rings, slots, ports, locks, queues, tuple spaces, their segments,
-cells and waiters.
+cells and waiters, logs with their shards and records.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ MAIN = {
     C["SHM_KIND_LOCK"]: "shm_mutex",
     C["SHM_KIND_QUEUE"]: "shm_queue_main",
     C["SHM_KIND_TUPLES"]: "shm_tuples_main",
+    C["SHM_KIND_LOG"]: "shm_log_main",
+    C["SHM_KIND_SHARDED_LOG"]: "shm_log_main",
 }
 PARTS = {
     "shm_lane": {"in": "shm_fifo_in", "out": "shm_fifo_out", "line": "shm_fifo_line"},
@@ -30,6 +32,8 @@ PARTS = {
 """Fields that are structs."""
 FREE_CELLS, USED_CELLS, ENTRIES = 1, 3, 3
 """Of those that are alike, how many of each are not plain."""
+RECORDS_EACH = 3
+"""Records of a shard that stand for all, and buckets of its key index."""
 
 
 class Word(NamedTuple):
@@ -162,6 +166,8 @@ class Walk:
                 yield from self._fifo("shm_lane", lane, f"{label}#{number}")
         elif name == "shm_tuples_main":
             yield from self._shards(main, label)
+        elif name == "shm_log_main":
+            yield from self._log_shards(main, label)
         elif name == "shm_ring":
             yield from self._ring(main, label)
 
@@ -211,3 +217,19 @@ class Walk:
                 return
             yield from self._struct("shm_port", port, f"{label}#{number}")
             port = self._get("shm_port", port, "next")
+
+    def _log_shards(self, main: int, label: str) -> Iterator[Word]:
+        segment = self._get("shm_log_main", main, "segment_size")
+        for number in range(self._get("shm_log_main", main, "shards")):
+            shard = main + size_of("shm_log_main") + number * size_of("shm_log_shard")
+            yield from self._struct("shm_log_shard", shard, f"{label}#{number}")
+            slots, tail = self._get("shm_log_shard", shard, "slots"), self._get("shm_log_shard", shard, "tail")
+            if not slots:
+                continue
+            for row in range(2 * segment):
+                is_plain = (tail - 1 - row) % (2 * segment) >= RECORDS_EACH
+                record = slots + row * size_of("shm_record")
+                yield from self._struct("shm_record", record, f"{label}#{number}#{row}", is_plain=is_plain)
+            buckets = slots + 2 * segment * size_of("shm_record")
+            for row in range(2 * segment):
+                yield Word(buckets + row * 8, 8, f"bucket{label}#{number}#{row}", row >= RECORDS_EACH)
