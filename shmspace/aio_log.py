@@ -29,25 +29,26 @@ _T = TypeVar("_T")
 
 
 class _Await:
-    """A wait for the record at a position."""
+    """A wait for the record at a position, or the end of a stream."""
 
-    def __init__(self, log: Log, position: int) -> None:
+    def __init__(self, log: Log, position: int, stream: LogStream | None) -> None:
         self.shelf = log
         self._position = position
+        self._stream = stream
 
     def is_over(self) -> bool:
         """Arm the bell, then look."""
-        log = self.shelf
+        log, stream = self.shelf, self._stream
         lib.shm_log_arm(log._pointer, log._shard)
-        return log._bounds()[1] > self._position
+        return log._bounds()[1] > self._position or (stream is not None and stream.closed)
 
     def probe(self) -> None:
         """Nobody's death matters."""
 
 
-async def _until_there(log: Log, position: int, deadline: float) -> bool:
-    """Wait for the record at a position; False: the deadline has come."""
-    call = _Await(log, position)
+async def _until_there(log: Log, position: int, deadline: float, stream: LogStream | None = None) -> bool:
+    """Wait for the record at a position, or the end of `stream`; False: the deadline has come."""
+    call = _Await(log, position, stream)
     while not call.is_over():
         if time.monotonic() >= deadline:
             return False
@@ -96,13 +97,25 @@ class LogAio:
         """As `Log.read_batch`."""
         return self._log.read_batch(offset, max_count)
 
+    async def range(self) -> tuple[int, int] | None:
+        """As `Log.range`."""
+        return self._log.range()
+
     async def read_by_key(self, key: str | bytes) -> Record:
         """As `Log.read_by_key`."""
         return self._log.read_by_key(key)
 
+    async def offset_by_key(self, key: str | bytes) -> int:
+        """As `Log.offset_by_key`."""
+        return self._log.offset_by_key(key)
+
     async def read_by_time(self, time: int | datetime) -> Record:
         """As `Log.read_by_time`."""
         return self._log.read_by_time(time)
+
+    async def offset_by_time(self, time: int | datetime) -> tuple[int, int]:
+        """As `Log.offset_by_time`."""
+        return self._log.offset_by_time(time)
 
     async def consume(
         self, offset: int, max_count: int = 32, *, key: str | bytes | None = None, timeout: float | None = 0
@@ -176,7 +189,7 @@ class LogStreamAio:
                 if time.monotonic() >= deadline:
                     waited_ns = timeout_ns(self._timeout if timeout is None else timeout)
                     raise self._stream._log._exception(lib.SHM_EMPTY, "stream", waited_ns) from None
-            await _until_there(self._stream._log, self._stream.next_offset, deadline)
+            await _until_there(self._stream._log, self._stream.next_offset, deadline, self._stream)
 
     def __aiter__(self) -> LogStreamAio:
         return self

@@ -174,7 +174,7 @@ class Log(Pages):
         Raises `OutOfRange` if the record at `offset` was purged, or all up to it are deleted.
         """
         start = self._offset(offset)
-        _count(max_count, least=0)
+        _count(max_count, least=0, what="max_count")
         if max_count == 0:
             return Batch((), start, start == self.next_offset)
         records, position, status = self._collect(start, min(max_count, _EVERYTHING), None, False)
@@ -191,7 +191,7 @@ class Log(Pages):
         is a record (of that key; `NEWEST`: the next one); expiry gives no records. Raises `FutureOffset`, `NoIndex`.
         """
         start, wanted = self._offset(offset, OLDEST, NEWEST), self._key_wanted(key)
-        _count(max_count, least=1)
+        _count(max_count, least=1, what="max_count")
         timeout_ns = options.timeout_ns(timeout)
         first, following = self._bounds()
         if start > following:
@@ -305,7 +305,7 @@ class Log(Pages):
             raise TypeError(f"trim takes exactly one of {', '.join(rules)}, not {len(chosen)} of them")
         choose: Callable[[list[Record]], list[Record]]
         if count is not None:
-            keep = _count(count, least=0)
+            keep = _count(count, least=0, what="count")
             choose = lambda records: records[: max(0, len(records) - keep)]  # noqa: E731
         elif nbytes is not None:
             room = options.check_count(nbytes, what="nbytes", least=0, most=_EVERYTHING)
@@ -407,8 +407,8 @@ class Log(Pages):
         return LogAio(self)
 
 
-def _count(value: int, *, least: int) -> int:
-    return options.check_count(value, what="max_count" if least else "count", least=least, most=_EVERYTHING)
+def _count(value: int, *, least: int, what: str) -> int:
+    return options.check_count(value, what=what, least=least, most=_EVERYTHING)
 
 
 def _length(data: Any) -> int:

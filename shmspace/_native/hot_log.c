@@ -244,22 +244,35 @@ static PyObject *pages_publish(PyObject *object, PyObject *const *args, Py_ssize
 }
 
 /* ---- reading ------------------------------------------------------------------------------------------------------------------ */
+/* The first or the last record. SHM_EMPTY: there is none. SHM_LAGGED: look again. Who deletes may be stopped half way, so that
+ * records at either end are deleted ones; nobody waits for it.
+ */
+static int see_end(Pages *self, int oldest, shm_seen *seen) {
+  uint64_t first, next, first_now, next_now;
+  shm_log_bounds(self->log, self->shard, &first, &next);
+  if (first == next) return SHM_EMPTY;
+  uint64_t position = oldest ? first : next - 1;
+  int status = shm_log_see(self->log, self->shard, position, seen);
+  while (status == SHM_NOT_FOUND && (oldest ? position + 1 < next : position > first)) {
+    status = shm_log_see(self->log, self->shard, oldest ? ++position : --position, seen);
+  }
+  if (status != SHM_NOT_FOUND) return status;
+  shm_log_bounds(self->log, self->shard, &first_now, &next_now);
+  return first_now == first && next_now == next ? SHM_EMPTY : SHM_LAGGED;
+}
+
 static PyObject *pages_read(PyObject *object, PyObject *argument) {
   Pages *self = (Pages *)object;
   long long offset;
   unsigned long long position;
-  uint64_t first, next;
   shm_seen seen;
   if (log_offset(argument, &offset, &position) != 0 || enter(self, "read") != 0) return NULL;
   PyObject *record = NULL;
   int status = SHM_LAGGED;
   for (int again = 1; again;) {
     if (offset == OLDEST || offset == NEWEST) {
-      shm_log_bounds(self->log, self->shard, &first, &next);
-      position = offset == OLDEST ? first : next - 1;
-      status = first == next ? SHM_EMPTY : shm_log_see(self->log, self->shard, position, &seen);
-      while (offset == NEWEST && status == SHM_NOT_FOUND && position > first) status = shm_log_see(self->log, self->shard, --position, &seen);
-      again = first != next && (status == SHM_LAGGED || status == SHM_NOT_FOUND); /* it went meanwhile */
+      status = see_end(self, offset == OLDEST, &seen);
+      again = status == SHM_LAGGED; /* it went meanwhile */
     } else {
       status = offset < 0 ? SHM_INVALID : shm_log_see(self->log, self->shard, position, &seen);
       again = 0;

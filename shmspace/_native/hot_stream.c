@@ -63,6 +63,7 @@ static PyObject *next_record(Stream *self, int64_t timeout_ns) {
   if (timeout_ns >= 0) deadline_ns = timeout_ns ? shm_monotonic_ns() + (uint64_t)timeout_ns : 0;
   for (;;) {
     if (self->closed) return NULL; /* StopIteration */
+    unsigned long long at = self->position;
     int result = look(self, &record);
     if (result == ENDED) return NULL;
     if (result == READY) {
@@ -70,8 +71,13 @@ static PyObject *next_record(Stream *self, int64_t timeout_ns) {
         Py_DECREF(record);
         return NULL;
       }
-      self->position++;
-      return record;
+      if (self->position == at) { /* else another thread, or a signal's handler, was given it while this one copied */
+        self->position++;
+        return record;
+      }
+      Py_DECREF(record);
+      record = NULL;
+      continue;
     }
     if (PyErr_CheckSignals() != 0) return NULL;
     if (result == AGAIN) continue;
@@ -88,7 +94,6 @@ static PyObject *next_record(Stream *self, int64_t timeout_ns) {
     }
     Pages *pages = (Pages *)self->pages;
     shm_log *log = pages->log;
-    unsigned long long at = self->position;
     if (log) {
       Py_BEGIN_ALLOW_THREADS
       shm_log_wait(log, pages->shard, at, slice_ns);
