@@ -283,10 +283,7 @@ static void write_all(struct shm__log *log, const struct shm__append *records, u
   u64 keep = last_segment > 0 ? (last_segment - 1) * log->segment : 0; /* what is below is history of the past */
   u64 added[2] = {0}, bytes[2] = {0};
   int64_t index_ns = (int64_t)shared->index_ns;
-  if (keep > shared->first) {
-    purge(log, shm_min(keep, tail));
-    pass_deleted(log); /* what comes first now may have been deleted */
-  }
+  if (keep > shared->first) purge(log, shm_min(keep, tail));
   for (u64 i = 0; i < count; i++) {
     u64 index = tail + i;
     int64_t time_ns = records[i].stamped ? records[i].time_ns : (int64_t)shm__stamp(log->space);

@@ -38,8 +38,9 @@ static int look(Stream *self, PyObject **record) {
     uint64_t floor = shm_log_floor(pages->log, pages->shard);
     shm_log_bounds(pages->log, pages->shard, &first, &next);
     if (at >= floor || self->skips) { /* what is missing above it was deleted */
+      unsigned long long from = at < floor ? floor : at + 1; /* the floor rises first: it may be above what exists */
       if (at < floor) self->lost += floor - at;
-      self->position = first > at ? first : at + 1;
+      self->position = first > from ? first : from;
     } else {
       PyObject *done = PyObject_CallMethod(self->pages, "_refuse_read", "iK", status, at);
       Py_XDECREF(done);
