@@ -187,3 +187,13 @@ def remove(name: str, ledger: Path, seed: int) -> None:
                 ]
             )()
             assert gone.offsets == sorted(gone.offsets)
+
+
+def append_long(name: str, stop: Path) -> None:
+    """Append records that take a while to copy, until the file `stop` is there."""
+    bodies = [message(0, number, 150_000 + number) for number in range(16)]
+    with shmspace.open(name, create=False) as space:
+        log = space.log("traffic")
+        while not stop.exists():
+            for body in bodies:
+                log.append(body, key=b"0")
