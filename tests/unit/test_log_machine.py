@@ -1,7 +1,7 @@
 """Logs against a list, in any order of calls that hypothesis can think of.
 
-Property: whatever is appended, purged, deleted, trimmed and compacted in whatever order, every way of reading gives what
-the list says, each refusal is the list's, the numbers agree, and the region is sound.
+Property: whatever is appended, purged, deleted, trimmed and compacted in whatever order, every way of reading gives
+what the list says, each refusal is the list's, the numbers agree, and the region is sound.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ class LogMachine(RuleBasedStateMachine):
         left = self.rows
         if updates is not None:
             old = [row for row in left if row[2] is not None and row[1] <= updates]
-            left = [row for row in left if not any(row in old and one in old and one[2] == row[2] and one > row for one in old)]
+            left = [row for row in left if row not in old or all(one[2] != row[2] or one[0] <= row[0] for one in old)]
         if deletes is not None:
             kept: list[Row] = []
             for row in left:
