@@ -79,7 +79,8 @@ class LogMachine(RuleBasedStateMachine):
         return [row for row in self.rows if row[0] >= offset and (key is None or row[2] == key)]
 
     def note(self, given: list[Message]) -> None:
-        """What comes of an append."""
+        """What comes of an append; a purge of deleted records only overtakes nobody."""
+        first = self.first
         for value, key, when in given:
             assert key is None or isinstance(key, bytes)
             assert isinstance(when, int)
@@ -88,8 +89,9 @@ class LogMachine(RuleBasedStateMachine):
             self.next += 1
         if given:
             active = (self.next - self.start - 1) // self.segment
-            self.floor = self.start + max(0, active - 1) * self.segment
-            self.rows = [row for row in self.rows if row[0] >= self.floor]
+            kept = self.start + max(0, active - 1) * self.segment
+            self.floor = max(self.floor, kept) if kept > first else self.floor
+            self.rows = [row for row in self.rows if row[0] >= kept]
 
     def forget(self, gone: list[Row], deleted: shmspace.Deleted) -> None:
         """What comes of a deletion."""
