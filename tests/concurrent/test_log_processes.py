@@ -1,20 +1,23 @@
 """Many processes on one log.
 
-Properties: every record is seen whole, once, in the order of the offsets, which is the order of each producer; nothing is
-missing for who keeps up. Who is overtaken is told so, or told how many were lost, and never sees a torn record, one that
-is mixed from two, or a purge in the middle of a batch.
+Properties: every record is seen whole, once, in the order of the offsets, which is the order of each producer; nothing
+is missing for who keeps up. Who is overtaken is told so, or told how many were lost, and never sees a torn record, one
+that is mixed from two, or a purge in the middle of a batch.
 """
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import shmspace
+from shmspace import OLDEST
 from tests.helpers.peer_nursery import Nursery
-from tests.helpers.scenario_log import STYLES, append, chase, follow
-from tests.helpers.scenario_traffic import entries
+from tests.helpers.scenario_log import STYLES, append, append_long, chase, follow
+from tests.helpers.scenario_traffic import entries, opened
 
 EACH = 1500
 
@@ -82,3 +85,31 @@ def test_the_newest_of_a_key_and_time_are_found_among_appends(space_name: str, t
                 latest[key] = record.offset
         (tmp_path / "stop").touch()
         assert [nursery.ended(pid) for pid in pids] == [0, 0]
+
+
+LOOKS: dict[str, Callable[[shmspace.Log], list[shmspace.Record]]] = {
+    "read": lambda log: [log.read(OLDEST)],
+    "read_batch": lambda log: log.read_batch(log.stat().first, 2),
+    "consume": lambda log: log.consume(OLDEST, 2)[1],
+    "stream": lambda log: [log.stream(OLDEST).next()],
+    "time": lambda log: [log.read_by_time(0)],
+}
+
+
+@pytest.mark.parametrize("way", LOOKS)
+def test_the_oldest_record_is_whole_or_gone(space: shmspace.Space, tmp_path: Path, way: str) -> None:
+    """Its memory is used again while it is looked at, all the time."""
+    log = space.log("traffic", segment_size=1, key_index=True, time_index=True)
+    with Nursery() as nursery:
+        appender = nursery.start(append_long, space.name, tmp_path / "stop")
+        log.consume(0, timeout=None)
+        found, last = 0, -1
+        while found < 1500:
+            with contextlib.suppress(shmspace.OutOfRange):
+                for record in LOOKS[way](log):
+                    assert record.data is not None
+                    assert (opened(record.data), record.key) == ((0, record.offset % 16), b"0")
+                    last, found = max(last, record.offset), found + 1
+        (tmp_path / "stop").touch()
+        assert nursery.ended(appender) == 0
+    assert log.next_offset > last > 0

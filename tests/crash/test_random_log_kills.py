@@ -69,8 +69,6 @@ def test_no_record_is_lost_doubled_or_torn_when_appenders_are_killed(
         assert space.check() == []
 
 
-
-
 def test_appenders_readers_and_those_who_delete_are_killed_and_the_log_goes_on(
     space: shmspace.Space, tmp_path: Path
 ) -> None:

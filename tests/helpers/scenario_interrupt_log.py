@@ -39,10 +39,10 @@ def wait_until_interrupted(talk: Connection, name: str, call: str) -> None:
 
 
 def stream_under_fire(talk: Connection, name: str) -> None:
-    """Read until told to stop, taking up again after every interrupt; says which records came, and how many interrupts.
+    """Read until told to stop, taking up again after every interrupt; says which records and how many interrupts came.
 
-    `list.extend` keeps what it was given before an exception, and looks for no signals itself: every interrupt is raised
-    by the stream, or when it has ended.
+    `list.extend` keeps what it was given before an exception, and looks for no signals itself: every interrupt is
+    raised by the stream, or when it has ended.
     """
     got: list[shmspace.Record] = []
     asking, interrupts = False, 0
@@ -58,7 +58,12 @@ def stream_under_fire(talk: Connection, name: str) -> None:
     with shmspace.open(name, create=False) as space:
         stream = space.log("l").stream()
         talk.send("ready")
-        closer = Call(lambda: talk.recv() and stream.close())
+
+        def close_when_told() -> None:
+            talk.recv()
+            stream.close()
+
+        closer = Call(close_when_told)
         while not stream.closed:
             try:
                 asking = True

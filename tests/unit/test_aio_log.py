@@ -172,9 +172,7 @@ def test_a_key_and_a_start_pick_records(space: shmspace.Space) -> None:
         log.publish([Message(b"x", key) for key in "abab"])
         stream = log.aio.stream(1, key="a")
         assert (await stream.next()).offset == 2
-        newest, future, keyed = await started(
-            log.aio.stream(NEWEST).next(), log.aio.stream(6).next(), stream.next()
-        )
+        newest, future, keyed = await started(log.aio.stream(NEWEST).next(), log.aio.stream(6).next(), stream.next())
         log.append(b"x", key="b")
         assert (await newest).offset == 4
         log.append(b"x", key="a")
@@ -300,9 +298,7 @@ def test_waiters_are_told_of_the_end(space_name: str, how: str) -> None:
     async def main() -> None:
         with shmspace.open(space_name, size="4M") as space:
             log = space.log("l")
-            tasks = await started(
-                log.aio.stream().next(), log.aio.stream(9).next(), log.aio.consume(0, timeout=None)
-            )
+            tasks = await started(log.aio.stream().next(), log.aio.stream(9).next(), log.aio.consume(0, timeout=None))
             {"close": log.close, "drop": log.drop, "destroy": space.destroy}[how]()
             results = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 20)
             assert [type(result) for result in results] == [shmspace.Closed] * 3

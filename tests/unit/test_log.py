@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import itertools
 import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
@@ -27,10 +28,10 @@ def test_a_record_is_a_tuple_of_offset_time_key_and_data(space: shmspace.Space) 
     record = log.read(0)
     assert record == (0, 17, b"key", b"data")
     assert record == Record(0, 17, b"key", b"data")
-    assert isinstance(record, tuple)
     assert (record.offset, record.time, record.key, record.data) == (0, 17, b"key", b"data")
     offset, stamp, key, data = record
     assert (type(offset), type(stamp), type(key), type(data)) == (int, int, bytes, bytes)
+    assert isinstance(record, tuple)
 
 
 def test_offsets_rise_by_one(space: shmspace.Space) -> None:
@@ -177,7 +178,7 @@ def test_stamps_strictly_increase_across_processes(space: shmspace.Space) -> Non
                 far.do("log.append", b"far")
     stamps = [record.time for record in log.read_batch(0, 1000)]
     assert len(stamps) == 210
-    assert all(earlier < later for earlier, later in zip(stamps, stamps[1:], strict=False))
+    assert all(earlier < later for earlier, later in itertools.pairwise(stamps))
 
 
 def test_times_given_by_the_user_may_go_back(space: shmspace.Space) -> None:

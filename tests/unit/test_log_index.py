@@ -66,7 +66,7 @@ def test_a_key_is_gone_with_its_segment(space: shmspace.Space) -> None:
     log = space.log("l", key_index=True, segment_size=4)
     log.append(b"old", key="old")
     for number in range(1, 8):
-        log.append(b"x", key="k%d" % (number % 2))
+        log.append(b"x", key=f"k{number % 2}")
     assert log.offset_by_key("old") == 0
     log.append(b"x", key="k")
     with pytest.raises(shmspace.NotFound):

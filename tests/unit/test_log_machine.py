@@ -1,7 +1,7 @@
 """Logs against a list, in any order of calls that hypothesis can think of.
 
-Property: whatever is appended, purged, deleted, trimmed and compacted in whatever order, every way of reading gives what
-the list says, each refusal is the list's, the numbers agree, and the region is sound.
+Property: whatever is appended, purged, deleted, trimmed and compacted in whatever order, every way of reading gives
+what the list says, each refusal is the list's, the numbers agree, and the region is sound.
 """
 
 from __future__ import annotations
@@ -79,7 +79,8 @@ class LogMachine(RuleBasedStateMachine):
         return [row for row in self.rows if row[0] >= offset and (key is None or row[2] == key)]
 
     def note(self, given: list[Message]) -> None:
-        """What comes of an append."""
+        """What comes of an append; a purge of deleted records only overtakes nobody."""
+        first = self.first
         for value, key, when in given:
             assert key is None or isinstance(key, bytes)
             assert isinstance(when, int)
@@ -88,8 +89,9 @@ class LogMachine(RuleBasedStateMachine):
             self.next += 1
         if given:
             active = (self.next - self.start - 1) // self.segment
-            self.floor = self.start + max(0, active - 1) * self.segment
-            self.rows = [row for row in self.rows if row[0] >= self.floor]
+            kept = self.start + max(0, active - 1) * self.segment
+            self.floor = max(self.floor, kept) if kept > first else self.floor
+            self.rows = [row for row in self.rows if row[0] >= kept]
 
     def forget(self, gone: list[Row], deleted: shmspace.Deleted) -> None:
         """What comes of a deletion."""
@@ -143,7 +145,7 @@ class LogMachine(RuleBasedStateMachine):
         left = self.rows
         if updates is not None:
             old = [row for row in left if row[2] is not None and row[1] <= updates]
-            left = [row for row in left if not any(row in old and one in old and one[2] == row[2] and one > row for one in old)]
+            left = [row for row in left if row not in old or all(one[2] != row[2] or one[0] <= row[0] for one in old)]
         if deletes is not None:
             kept: list[Row] = []
             for row in left:

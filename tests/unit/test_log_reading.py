@@ -1,4 +1,4 @@
-"""read and read_batch of logs: every boundary, every refusal with its class and attributes; range, next_offset, stat."""
+"""read and read_batch of logs: every boundary, every refusal with class and attributes; range, next_offset, stat."""
 
 from __future__ import annotations
 

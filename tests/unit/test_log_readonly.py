@@ -22,7 +22,7 @@ def view(space: shmspace.Space) -> Iterator[shmspace.Space]:
 @pytest.fixture
 def log(space: shmspace.Space) -> shmspace.Log:
     made = space.log("l", segment_size=4, codec="auto", key_index=True, time_index=True)
-    made.publish([Message([number], "k%d" % (number % 2), number) for number in range(10)])
+    made.publish([Message([number], f"k{number % 2}", number) for number in range(10)])
     made.append(bytes(20_000), key="big", time=10)
     return made
 

@@ -23,7 +23,7 @@ def numbered(space: shmspace.Space, count: int, **options: Any) -> shmspace.Log:
 
 def ready(stream: LogStream) -> list[int]:
     """The offsets of all that it has without waiting; each record says its own."""
-    found = []
+    found = list[shmspace.Record]()
     while True:
         try:
             record = stream.next(timeout=0)
@@ -36,9 +36,7 @@ def ready(stream: LogStream) -> list[int]:
 # From where
 
 
-@pytest.mark.parametrize(
-    ("start", "first"), [(OLDEST, 10), (10, 10), (17, 17), (24, 24), (25, 25), (NEWEST, 25)]
-)
+@pytest.mark.parametrize(("start", "first"), [(OLDEST, 10), (10, 10), (17, 17), (24, 24), (25, 25), (NEWEST, 25)])
 def test_it_begins_where_it_is_told_to(space: shmspace.Space, start: int, first: int) -> None:
     log = numbered(space, 25, segment_size=10)
     stream = log.stream(start)
@@ -280,7 +278,7 @@ def test_skipping_goes_on_at_the_earliest_and_counts(space: shmspace.Space, star
     assert ready(stream) == list(range(40, 60))
     assert stream.lost == lost + 15
     with pytest.raises(AttributeError):
-        stream.lost = 0  # type: ignore[misc]
+        stream.lost = 0
 
 
 def test_what_a_stream_that_skips_gave_and_lost_is_all_there_was(space: shmspace.Space) -> None:
@@ -375,7 +373,9 @@ def test_a_repr_tells_the_log(space: shmspace.Space) -> None:
     assert "closed" in repr(stream)
 
 
-@pytest.mark.parametrize(("lost", "error"), [("ignore", ValueError), ("", ValueError), (None, TypeError), (1, TypeError)])
+@pytest.mark.parametrize(
+    ("lost", "error"), [("ignore", ValueError), ("", ValueError), (None, TypeError), (1, TypeError)]
+)
 def test_what_to_do_about_losses_is_checked(space: shmspace.Space, lost: Any, error: type[Exception]) -> None:
     with pytest.raises(error, match="lost"):
         space.log("l").stream(lost=lost)

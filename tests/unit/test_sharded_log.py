@@ -86,9 +86,7 @@ def test_the_refusals_of_a_shard_are_those_of_a_log(space: shmspace.Space) -> No
         log.consume("k", 2, timeout=-1)
 
 
-@pytest.mark.parametrize(
-    "call", ["append", "read", "read_batch", "consume", "range", "stream", "shard_of"]
-)
+@pytest.mark.parametrize("call", ["append", "read", "read_batch", "consume", "range", "stream", "shard_of"])
 def test_there_must_be_a_key(space: shmspace.Space, call: str) -> None:
     log: Any = space.sharded_log("s", shards=2)
     arguments = {"append": (b"x",), "read": (0,), "read_batch": (0, 1), "consume": (0,)}.get(call, ())
