@@ -101,7 +101,7 @@ void shm__table_insert(struct shm__shard *shard, struct shm__ref ref) {
   shm__block_link(shard->space, ref, shard->id);
   shared->last = ref.offset;
   if (buckets) chain_in(buckets, entry, ref.offset);
-  shared->keys++;
+  shm_store_relaxed(&shared->keys, shared->keys + 1); /* relaxed: a hint for who has no lock */
   end(shard);
 }
 
@@ -123,7 +123,7 @@ int shm__table_remove(struct shm__shard *shard, struct shm__ref ref) {
   SHM_POINT("table.unlinked");
   if (after) after->previous = entry->previous;
   else shared->last = entry->previous;
-  shared->keys--;
+  shm_store_relaxed(&shared->keys, shared->keys - 1);
   end(shard);
   return 1;
 }
@@ -151,7 +151,7 @@ static void fill(struct shm__shard *shard, struct shm_buckets *buckets) {
     keys++;
   }
   shared->last = before;
-  shared->keys = keys;
+  shm_store_relaxed(&shared->keys, keys);
 }
 
 struct shm__ref shm__table_rehash(struct shm__shard *shard, struct shm__ref ref, u64 count) {
