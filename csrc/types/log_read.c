@@ -63,16 +63,17 @@ int shm__log_see(struct shm__log *log, u64 index, struct shm__seen *seen) {
   return damaged(log, index);
 }
 
-/* Whoever comes to the end of a chain that was led elsewhere meanwhile has perhaps missed what was appended: once more. */
+/* Whoever comes to the end has perhaps missed what was appended meanwhile: if the bucket leads elsewhere now, or what was
+ * passed because it was not published is published now, once more. */
 int shm__log_see_key(struct shm__log *log, const void *key, u32 key_bytes, struct shm__seen *seen) {
   if (log->bucket_mask == 0 || !shm__log_has_slots(log)) return SHM_NOT_FOUND;
   const u64 *bucket = shm__log_bucket(log, shm__fnv1a(key, key_bytes) & log->bucket_mask);
-  u64 left = ROUNDS + 2 * log->segment, head = shm_load_acquire(bucket), at = head; /* SYNC log.bucket */
+  u64 left = ROUNDS + 2 * log->segment, ahead = 0, head = shm_load_acquire(bucket), at = head; /* SYNC log.bucket */
   for (; left > 0; left--) {
     if (at == 0) {
       at = shm_load_acquire(bucket);
-      if (at == head) return SHM_NOT_FOUND;
-      head = at;
+      if (at == head && (ahead == 0 || ahead > shm_load_acquire(&log->shared->tail))) return SHM_NOT_FOUND;
+      head = at, ahead = 0;
       continue;
     }
     u64 index = at - 1;
@@ -80,7 +81,8 @@ int shm__log_see_key(struct shm__log *log, const void *key, u32 key_bytes, struc
     u64 word = shm_load_acquire(&slot->word), chain = shm_load_relaxed(&slot->chain);
     *seen = (struct shm__seen){.index = index, .word = &slot->word, .expected = word};
     int ours = (word | SHM_RECORD_DELETED) == (2 * at | SHM_RECORD_DELETED);
-    int there = word == 2 * at && index < shm_load_acquire(&log->shared->tail) && index >= shm_load_acquire(&log->shared->first);
+    int published = index < shm_load_acquire(&log->shared->tail); /* SYNC log.publish */
+    int there = word == 2 * at && published && index >= shm_load_acquire(&log->shared->first);
     int same = there && look_into(log, slot, seen) && seen->flags & SHM_RECORD_KEY && seen->key_bytes == key_bytes &&
                (key_bytes == 0 || memcmp(seen->key, key, key_bytes) == 0);
     if (!ours || !shm__log_unchanged(seen)) { /* purged: so are all behind it. Or a new one: then it is in its bucket soon */
@@ -90,6 +92,7 @@ int shm__log_see_key(struct shm__log *log, const void *key, u32 key_bytes, struc
       continue;
     }
     if (same) return SHM_OK;
+    if (!published) ahead = at;
     at = chain < at ? chain : 0;
   }
   return SHM_NOT_FOUND;

@@ -46,6 +46,7 @@ PROOFS = {
         "TAKERS=1 REAPERS=2",
         "TAKERS=1 READERS=1 VALUES=1 NO_DEADLINE VICTIM=1",
     ],
+    "log": ["TURNS=1", "TURNS=1 LONG", "DEATHS=0 MOST=1"],
 }
 
 # Models that take longer to compile well than to search.
@@ -60,6 +61,8 @@ LONG_PROOFS = [
     ("ring", "OLDEST PRODUCERS=2 CONSUMERS=1"),
     ("stream", "ALL"),
     ("stream", "READERS=2 SLOTS=2 DEATHS=1"),
+    ("log", ""),
+    ("log", "TURNS=1 MOST=3"),
     ("handoff", "VALUES=1 RETURNS"),
     ("handoff", "DEATHS=0 TAKERS=3 VALUES=1"),
     ("handoff", "TAKERS=1 READERS=1 VALUES=1"),
@@ -83,6 +86,8 @@ MUTANTS = {
     ("recover", ""): "EVICT_BY_SLOT LEAVER_ROBBED SLOT_FIRST BLIND_MARK BLIND_FREE HEIR_IGNORED BLOCKS_FIRST "
     "NO_TAKEOVER",
     ("recover", "SPARE"): "EXACT_TOKEN",
+    ("log", "TURNS=1"): "FIRST_LATE WORD_KEPT TAIL_EARLY SLOTS_KEPT NO_LEAD_BACK DROP_FIRST",
+    ("log", "DEATHS=0 MOST=1"): "SEARCH_ENDS AHEAD_FORGOTTEN",
     ("handoff", "DEATHS=0"): "LOOK_BEFORE_LINK LOOK_BEFORE_PUT PLAIN_GIVE_UP UNWANTED OVERTAKEN LATE_PUT FREED_IN_LINE "
     "OUT_FIRST",
     ("handoff", "DEATHS=0 TAKERS=3 VALUES=1"): "LAST_BEHIND",
