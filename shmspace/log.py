@@ -171,7 +171,8 @@ class Log(Pages):
     def read_batch(self, offset: int, max_count: int) -> Batch:
         """Give up to `max_count` records from that offset on; fewer at the end. Deleted ones are left out.
 
-        Raises `OutOfRange` if the record at `offset` was purged, or all up to it are deleted.
+        Beyond the end there are none, and it is to be gone on with at `offset`. Raises `OutOfRange` if the record at
+        `offset` was purged, or all up to it are deleted.
         """
         start = self._offset(offset)
         _count(max_count, least=0, what="max_count")
@@ -234,9 +235,10 @@ class Log(Pages):
     ) -> LogStream:
         """Give an iterator over records from `start` on, which waits for those to come, each `timeout` seconds.
 
-        `NEWEST` is what is appended from now on. What was deleted is left out. A start below the log, or being
-        overtaken by the purge, raises `OutOfRange`, for good; with ``lost="skip"`` it goes on at the earliest and
-        counts `lost`.
+        `NEWEST` is what is appended from now on. What was deleted is left out, also in front of the first that exists.
+        A start below what was purged (that raises here), or being overtaken by the purge, raises `OutOfRange`, for
+        good; with ``lost="skip"`` it goes on at the earliest and counts `lost`: all offsets that were purged, deleted
+        or not. Threads that share it share its records.
 
         >>> import shmspace
         >>> with shmspace.open("doc-stream", size="1M") as space:

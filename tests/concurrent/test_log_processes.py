@@ -9,14 +9,19 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 import shmspace
-from shmspace import OLDEST
+from shmspace import NEWEST, OLDEST
+from tests.helpers.peer import Peer
 from tests.helpers.peer_nursery import Nursery
-from tests.helpers.scenario_log import STYLES, append, append_long, chase, follow
+from tests.helpers.peer_puppet import Puppet
+from tests.helpers.peer_seed import seeded
+from tests.helpers.peer_wait import until
+from tests.helpers.scenario_log import STYLES, append, append_long, chase, fill_and_empty, follow
 from tests.helpers.scenario_traffic import entries, opened
 
 EACH = 1500
@@ -113,3 +118,27 @@ def test_the_oldest_record_is_whole_or_gone(space: shmspace.Space, tmp_path: Pat
         (tmp_path / "stop").touch()
         assert nursery.ended(appender) == 0
     assert log.next_offset > last > 0
+
+
+def test_who_is_stopped_while_it_deletes_holds_up_no_reader(space_name: str) -> None:
+    """Wherever it stands: the ends of the log are records, or there is none."""
+    _, chance = seeded()
+    with shmspace.open(space_name, size="64M") as space:
+        log = space.log("traffic", segment_size=20_000)
+        with Peer(fill_and_empty, space_name) as peer, Puppet(space_name) as far:
+            far.do("space.log", "traffic", keep="log")
+            assert peer.said() == "ready"
+            for _ in range(40):
+                target = log.next_offset + chance.randrange(1, 10_000)
+                until(partial(has_come_to, log, target), "work to go on")
+                peer.stop()
+                for end in (OLDEST, NEWEST):
+                    with contextlib.suppress(shmspace.InvalidOffset):
+                        assert far.do("log.read", end).data == b"x"
+                assert {record.data for record in far.do("log.consume", OLDEST, 9)[1]} <= {b"x"}
+                peer.resume()
+            peer.tell("leave")
+
+
+def has_come_to(log: shmspace.Log, offset: int) -> bool:
+    return log.next_offset >= offset

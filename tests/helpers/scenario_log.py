@@ -199,3 +199,13 @@ def append_long(name: str, stop: Path) -> None:
         while not stop.exists():
             for body in bodies:
                 log.append(body, key=b"0")
+
+
+def fill_and_empty(talk: Connection, name: str) -> None:
+    """Append many records and delete them all at once, for ever."""
+    with shmspace.open(name, create=False) as space:
+        log = space.log("traffic")
+        talk.send("ready")
+        while not talk.poll():
+            following = log.publish([b"x"] * 5000)
+            log.delete(range(following - 5000, following))
