@@ -98,6 +98,7 @@ static void end_waiting(int readonly) {
   int status = SHM_EMPTY;
   while (status == SHM_EMPTY && shm_monotonic_ns() < until_ns) status = shm_log_wait(late, 0, 7, until_ns);
   IS(status, SHM_CLOSED);
+  CHECK(shm_monotonic_ns() < until_ns - LONG / 2); /* it was told, and did not wait for its deadline */
   pthread_join(thread, NULL);
   memset(&seen, 0, sizeof seen);
   int entered = shm_log_enter(late);
