@@ -36,11 +36,12 @@ static int look(Stream *self, PyObject **record) {
     result = WAIT;
   } else if (status == SHM_LAGGED) {
     uint64_t floor = shm_log_floor(pages->log, pages->shard);
-    shm_log_bounds(pages->log, pages->shard, &first, &next);
-    if (at >= floor || self->skips) { /* what is missing above it was deleted */
-      unsigned long long from = at < floor ? floor : at + 1; /* the floor rises first: it may be above what exists */
-      if (at < floor) self->lost += floor - at;
-      self->position = first > from ? first : from;
+    if (at < floor && self->skips) {
+      self->lost += floor - at;
+      self->position = floor; /* not further: what a purge takes meanwhile is counted at the next look */
+    } else if (at >= floor) { /* what is missing above it was deleted */
+      shm_log_bounds(pages->log, pages->shard, &first, &next);
+      if (shm_log_floor(pages->log, pages->shard) == floor) self->position = first > at ? first : at + 1;
     } else {
       PyObject *done = PyObject_CallMethod(self->pages, "_refuse_read", "iK", status, at);
       Py_XDECREF(done);
