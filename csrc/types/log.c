@@ -168,7 +168,8 @@ static void repair(struct shm__log *log) {
   struct shm_log_shard *shared = log->shared;
   if (!shm__log_has_slots(log)) {
     if (shared->slots) return; /* damaged */
-    if (shared->slots_block) shm__block_drop(log->space, (struct shm__ref){shared->slots_block, shared->slots_gen}, log->id);
+    struct shm__ref ref = {shared->slots_block, shared->slots_gen};
+    if (ref.offset) shm__block_drop(log->space, ref, log->id);
     shared->slots_block = 0;
     return;
   }

@@ -45,8 +45,8 @@ static inline u64 append_letters(shm_log *log, const u64 *lengths, u64 count, u3
   CHECK(count <= COUNT);
   for (u64 i = 0; i < count; i++) {
     write_letter(data[i], lengths[i % 2], sender, number + (u32)i);
-    records[i] = (shm_append){.key = &key, .key_bytes = 1, .data = data[i], .data_bytes = lengths[i % 2], .codec = (u32)(count - 1 - i),
-                              .flags = SHM_HAS_KEY | SHM_HAS_DATA};
+    records[i] = (shm_append){.key = &key, .key_bytes = 1, .data = data[i], .data_bytes = lengths[i % 2],
+                              .codec = (u32)(count - 1 - i), .flags = SHM_HAS_KEY | SHM_HAS_DATA};
   }
   OK(shm_log_append(log, 0, records, count, in_ns(LONG), &first));
   return first;

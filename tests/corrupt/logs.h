@@ -1,12 +1,14 @@
-/* logs.h: logs in the region of region.h, and everything that a program can do with one; what it needs is above its inclusion there. */
+/* logs.h: logs in the region of region.h, and everything that a program can do with one. What it needs stands above its
+ * inclusion there. */
 #ifndef SHM_TEST_CORRUPT_LOGS_H
 #define SHM_TEST_CORRUPT_LOGS_H
 
 enum { LOG_SEGMENT = 4, LOG_SHARDS = 2, LOG_START = 10 };
 
 static shm_log *open_a_log(shm_space *space, u32 kind, const char *name) {
-  shm_log_options options = {.start_offset = LOG_START, .segment_size = LOG_SEGMENT, .max_record_bytes = 5000, .rollover_bytes = 1 << 20,
-                             .shards = kind == SHM_KIND_LOG ? 1 : LOG_SHARDS, .flags = SHM_LOG_KEYS | SHM_LOG_TIMES, .codec = "raw"};
+  shm_log_options options = {.start_offset = LOG_START, .segment_size = LOG_SEGMENT, .max_record_bytes = 5000,
+                             .rollover_bytes = 1 << 20, .shards = kind == SHM_KIND_LOG ? 1 : LOG_SHARDS,
+                             .flags = SHM_LOG_KEYS | SHM_LOG_TIMES, .codec = "raw"};
   shm_log *log = NULL;
   int status = CALL(shm_log_open, space, kind, name, (u32)strlen(name), &options, 0, 1, soon(), &log);
   return status == SHM_OK ? log : NULL;
@@ -17,8 +19,8 @@ static void append_records(shm_log *log, u32 shard, u64 number) {
   shm_append records[2];
   u64 first;
   for (u32 i = 0; i < 2; i++) {
-    records[i] = (shm_append){.key = "key", .key_bytes = (u32)(number + i) % 4, .data = region_buffer, .data_bytes = (number + i) % 3 * 50,
-                              .flags = SHM_HAS_KEY | SHM_HAS_DATA};
+    records[i] = (shm_append){.key = "key", .key_bytes = (u32)(number + i) % 4, .data = region_buffer,
+                              .data_bytes = (number + i) % 3 * 50, .flags = SHM_HAS_KEY | SHM_HAS_DATA};
   }
   CALL(shm_log_append, log, shard, records, number % 4 == 3 ? 2 : 1, soon(), &first);
 }

@@ -124,7 +124,9 @@ void read_records(struct world *world, struct books *books, uint64_t seed) {
       if (status != SHM_OK && status != SHM_EMPTY) fail(world, "waiting", status);
     } else if (status == SHM_LAGGED) {
       shm_log_bounds(records, 0, &first, &next);
-      if (first <= position) blame(world, "lagged at %llu, and the first is %llu", (unsigned long long)position, (unsigned long long)first);
+      if (first <= position) {
+        blame(world, "lagged at %llu, and the first is %llu", (unsigned long long)position, (unsigned long long)first);
+      }
       position = first, whole = 0;
     } else if (status == SHM_NOT_FOUND) {
       position++, whole = 0;
@@ -187,7 +189,8 @@ static void delete_some(struct world *world) {
 void append_records(struct world *world, struct incarnation *self, struct books *books, uint64_t number, uint64_t seed) {
   chance = seed;
   while (!books->stop_sending && !world->failure[0]) {
-    uint64_t kind = draw(40), count = kind == 0 ? LONG_BATCH : kind < 8 ? 2 + draw(BATCH - 1) : 1, first = 0, before_ns = shm_monotonic_ns();
+    uint64_t kind = draw(40), first = 0, before_ns = shm_monotonic_ns();
+    uint64_t count = kind == 0 ? LONG_BATCH : kind < 8 ? 2 + draw(BATCH - 1) : 1;
     int status = append_some(world, self, number, count, &first);
     if (status != SHM_OK) fail(world, "appending", status);
     else find_own(world, self, number, first + count - 1);
@@ -224,7 +227,9 @@ void balance_log(struct world *world, struct books *books, struct sums *sums) {
     count += id != 0;
   }
   status = shm_log_stat(records, 0, &facts);
-  if (status != SHM_OK || facts.records != count) blame(world, "it counts %llu records, has %llu", (unsigned long long)facts.records, (unsigned long long)count);
+  if (status != SHM_OK || facts.records != count) {
+    blame(world, "it counts %llu records, has %llu", (unsigned long long)facts.records, (unsigned long long)count);
+  }
   shm_log_free(records);
   shm_space_delete(world->space, SHM_KIND_LOG, "r", 1, patience_ns());
   records = NULL;

@@ -93,7 +93,9 @@ void ledger_wait(struct world *world) {
   int status = SHM_EMPTY;
   shm_seen seen;
   shm_log_bounds(ledger.log, ledger.volume->shard, &first, &next);
-  while (status == SHM_EMPTY && shm_monotonic_ns() < until_ns) status = shm_log_wait(ledger.log, ledger.volume->shard, next, until_ns);
+  while (status == SHM_EMPTY && shm_monotonic_ns() < until_ns) {
+    status = shm_log_wait(ledger.log, ledger.volume->shard, next, until_ns);
+  }
   progress->blocked_ns = shm_monotonic_ns() - before_ns;
   if (status == SHM_OK) status = shm_log_see(ledger.log, ledger.volume->shard, next, &seen);
   if (status == SHM_OK && ledger_id(world, &seen) == 0) status = SHM_CORRUPTED;

@@ -119,7 +119,8 @@ static void judge_first(struct world *world, const struct scan *scan) {
   const struct volume *volume = ledger.volume;
   uint64_t batch = volume->batch > volume->other_batch ? volume->batch : volume->other_batch;
   if (!ledger.most) ledger.most = kept(scan->next + batch) < scan->next ? kept(scan->next + batch) : scan->next;
-  uint64_t least = kept(scan->next), most = ledger.most > least ? ledger.most : least, floor = shm_log_floor(ledger.log, (uint32_t)shard());
+  uint64_t least = kept(scan->next), most = ledger.most > least ? ledger.most : least;
+  uint64_t floor = shm_log_floor(ledger.log, (uint32_t)shard());
   if (least < ledger.first) least = ledger.first;
   ledger.first = scan->first;
   while (most < scan->next && is_deletable(most)) most++;
@@ -223,7 +224,8 @@ static void work_on(struct world *world) {
 static int is_there(struct world *world) {
   if (ledger.log) return !ledger.volume->drops || shm_log_alive(ledger.log);
   int status = TIMED(world, open_ledger_again(world, 0));
-  if (status != SHM_OK && !(status == SHM_NOT_FOUND && ledger.volume->drops)) blame(world, "opening the log again: %s", shm_error_text());
+  int gone = status == SHM_NOT_FOUND && ledger.volume->drops;
+  if (status != SHM_OK && !gone) blame(world, "opening the log again: %s", shm_error_text());
   return status == SHM_OK;
 }
 
