@@ -458,17 +458,17 @@ typedef uint64_t u64;
   F(u64, slots_block, 8, LOCK(lock), "the block that it is in (payload offset); 0: the main block")                    \
   F(u32, slots_gen, 16, LOCK(lock), "generation of that block")                                                        \
   F(u32, pad0, 20, ZERO, "")                                                                                           \
-  A(u8, pad1, 104, 24, ZERO, "")                                                                                       \
+  F(u64, first, 24, PUBLISH, "index of the first record that exists; at or above tail: there is none")                 \
+  F(u64, floor, 32, PUBLISH, "index below which segments were dropped; what was deleted may be above it")              \
+  A(u8, pad1, 88, 40, ZERO, "")                                                                                        \
   F(u32, lock, 128, OWNER, "serialises those who append and delete")                                                   \
   F(u32, pad2, 132, ZERO, "")                                                                                          \
   F(u64, tail, 136, PUBLISH, "index of the next record: makes all below it visible at once")                           \
-  F(u64, first, 144, PUBLISH, "index of the first record that exists; at or above tail: there is none")                \
-  F(u64, deletions, 152, COUNTER, "calls that deleted something")                                                      \
-  F(u64, index_ns, 160, LOCK(lock), "largest time so far; a hint that can be rebuilt")                                 \
-  A(u64, records, 2, 168, LOCK(lock), "records of the even and the odd segment; hints that can be rebuilt")            \
-  A(u64, bytes, 2, 184, LOCK(lock), "their bytes; hints that can be rebuilt")                                          \
-  F(u64, floor, 200, PUBLISH, "index below which segments were dropped; what was deleted may be above it")             \
-  A(u8, pad3, 48, 208, ZERO, "")                                                                                       \
+  F(u64, deletions, 144, COUNTER, "calls that deleted something")                                                      \
+  F(u64, index_ns, 152, LOCK(lock), "largest time so far; a hint that can be rebuilt")                                 \
+  A(u64, records, 2, 160, LOCK(lock), "records of the even and the odd segment; hints that can be rebuilt")            \
+  A(u64, bytes, 2, 176, LOCK(lock), "their bytes; hints that can be rebuilt")                                          \
+  A(u8, pad3, 64, 192, ZERO, "")                                                                                       \
   F(u32, event, 256, COUNTER, "event word: there are new records")                                                     \
   A(u8, pad4, 124, 260, ZERO, "")                                                                                      \
   A(u64, bells, 64, 384, COUNTER, "members whose event loop waits for that")

@@ -42,7 +42,11 @@ static int look_into(const struct shm__log *log, const struct shm_record *slot, 
 
 int shm__log_see(struct shm__log *log, u64 index, struct shm__seen *seen) {
   for (u32 round = 0; round < ROUNDS; round++) {
-    if (index >= shm_load_acquire(&log->shared->tail)) return SHM_EMPTY; /* SYNC log.publish */
+    if (index >= shm_load_relaxed(&log->published)) {
+      u64 tail = shm_load_acquire(&log->shared->tail); /* SYNC log.publish */
+      if (index >= tail) return SHM_EMPTY;
+      shm_store_relaxed(&log->published, tail); /* relaxed: the word that is looked at next publishes its slot by itself */
+    }
     if (index < shm_load_acquire(&log->shared->first)) return SHM_LAGGED; /* SYNC log.purge */
     if (!shm__log_has_slots(log)) return damaged(log, index);
     const struct shm_record *slot = shm__log_slot(log, index);
