@@ -246,6 +246,8 @@ void shm__queue_taken(struct shm__queue *queue, u32 n, const struct shm__place *
 
 static void tell_joiners(struct shm__queue *queue, u32 n) {
   const struct shm_lane *shared = queue->lane[n].shared;
+  /* SYNC wake: an unlock was the fence. Nobody waits: tail, which is in the cache of those who put, is not asked for. */
+  if (!(shm_load_relaxed(queue->lane[n].join.word) & (SHM_EVENT_SLEEPERS | SHM_EVENT_BELLS))) return;
   if (shm_load_acquire(&shared->finished) < shm_load_acquire(&queue->lane[n].fifo.in->tail)) return;
   shm__event_notify(queue->space, queue->lane[n].join, UINT32_MAX); /* SYNC wake: an unlock was the fence */
 }
