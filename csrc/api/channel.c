@@ -7,6 +7,7 @@
 #include "../core/members.h"
 #include "../os/clock.h"
 #include "../os/wait.h"
+#include "options.h"
 
 /* ---- opening ------------------------------------------------------------------------------------------------------------ */
 #define CAPACITY_MOST (1ull << 40) /* messages; more fit into no space */
@@ -28,19 +29,14 @@ static int make_ring(struct shm__space *space, u32 id, void *options, u64 deadli
   return shm__ring_make(space, id, &made, deadline_ns, main);
 }
 
-static int mismatch(const char *option, u64 found, u64 asked) {
-  return shm__fail(SHM_MISMATCH, "the channel was made with %s=%llu; %s=%llu was asked for", option,
-                   (unsigned long long)found, option, (unsigned long long)asked);
-}
-
 static int check_options(const struct shm__ring *ring, const shm_channel_options *wanted, u32 given) {
   static const char *const deliveries[] = {"one", "all"}, *const overflows[] = {"wait", "error", "oldest"};
   if (given & SHM_GIVEN_CAPACITY && wanted->capacity != ring->capacity) {
-    return mismatch("capacity", ring->capacity, wanted->capacity);
+    return shm__mismatch("channel", "capacity", ring->capacity, wanted->capacity);
   }
-  if (given & SHM_GIVEN_REPLAY && wanted->replay != ring->replay) return mismatch("replay", ring->replay, wanted->replay);
+  if (given & SHM_GIVEN_REPLAY && wanted->replay != ring->replay) return shm__mismatch("channel", "replay", ring->replay, wanted->replay);
   if (given & SHM_GIVEN_MAX_MESSAGE && wanted->max_message_bytes != ring->max_message_bytes) {
-    return mismatch("max_message", ring->max_message_bytes, wanted->max_message_bytes);
+    return shm__mismatch("channel", "max_message", ring->max_message_bytes, wanted->max_message_bytes);
   }
   if (given & SHM_GIVEN_DELIVERY && wanted->delivery != ring->delivery) {
     return shm__fail(SHM_MISMATCH, "the channel was made with delivery=\"%s\"; delivery=\"%s\" was asked for",
@@ -50,11 +46,7 @@ static int check_options(const struct shm__ring *ring, const shm_channel_options
     return shm__fail(SHM_MISMATCH, "the channel was made with overflow=\"%s\"; overflow=\"%s\" was asked for",
                      overflows[ring->overflow], overflows[wanted->overflow <= 2 ? wanted->overflow : 0]);
   }
-  if (given & SHM_GIVEN_CODEC && strncmp(wanted->codec, (const char *)ring->shared->codec, sizeof wanted->codec) != 0) {
-    return shm__fail(SHM_MISMATCH, "the channel was made with codec=\"%.32s\"; codec=\"%.32s\" was asked for",
-                     (const char *)ring->shared->codec, wanted->codec);
-  }
-  return SHM_OK;
+  return shm__check_codec("channel", ring->shared->codec, wanted->codec, given);
 }
 
 /* A read-only space cannot keep the structure with a bit: it looks whether it is still the one it opened. */

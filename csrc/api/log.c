@@ -6,12 +6,13 @@
 #include "../os/clock.h"
 #include "../types/log.h"
 #include "handle.h"
+#include "options.h"
 
 enum { SLICE_NS = 20000000 };
 
 struct shm_log {
   struct shm__handle handle;
-  u32 kind, shard_count;
+  u32 shard_count;
   struct shm__log shard[];
 };
 
@@ -29,11 +30,6 @@ static int make_log(struct shm__space *space, u32 id, void *options, u64 deadlin
   return shm__log_make(space, id, &made, deadline_ns, main);
 }
 
-static int mismatch(const char *option, u64 found, u64 asked) {
-  return shm__fail(SHM_MISMATCH, "the log was made with %s=%llu; %s=%llu was asked for", option, (unsigned long long)found, option,
-                   (unsigned long long)asked);
-}
-
 static int check_options(const struct shm__log *log, const shm_log_options *wanted, u32 given) {
   const struct shm_log_main *main = log->main;
   const struct {
@@ -48,17 +44,13 @@ static int check_options(const struct shm__log *log, const shm_log_options *want
                  {SHM_GIVEN_KEY_INDEX, "key_index", main->flags & SHM_LOG_KEY_INDEX ? 1 : 0, wanted->flags & SHM_LOG_KEY_INDEX ? 1 : 0},
                  {SHM_GIVEN_TIME_INDEX, "time_index", main->flags & SHM_LOG_TIME_INDEX ? 1 : 0, wanted->flags & SHM_LOG_TIME_INDEX ? 1 : 0}};
   for (u32 i = 0; i < sizeof numbers / sizeof *numbers; i++) {
-    if (given & numbers[i].bit && numbers[i].found != numbers[i].asked) return mismatch(numbers[i].name, numbers[i].found, numbers[i].asked);
-  }
-  if (given & SHM_GIVEN_CODEC && strncmp(wanted->codec, (const char *)main->codec, sizeof wanted->codec) != 0) {
-    return shm__fail(SHM_MISMATCH, "the log was made with codec=\"%.32s\"; codec=\"%.32s\" was asked for", (const char *)main->codec,
-                     wanted->codec);
+    if (given & numbers[i].bit && numbers[i].found != numbers[i].asked) return shm__mismatch("log", numbers[i].name, numbers[i].found, numbers[i].asked);
   }
   if (given & SHM_GIVEN_SHARDER && (main->sharder_bytes != wanted->sharder_bytes ||
                                     memcmp(shm__log_sharder(log), wanted->sharder, wanted->sharder_bytes) != 0)) {
     return shm__fail(SHM_MISMATCH, "the log was made with another sharder= than the one asked for");
   }
-  return SHM_OK;
+  return shm__check_codec("log", main->codec, wanted->codec, given);
 }
 
 static int bind_shards(struct shm__space *space, u64 main, shm_log **log) {
@@ -84,7 +76,6 @@ int shm_log_open(shm_space *space, uint32_t kind, const char *name, uint32_t nam
   struct shm__maker maker = {make_log, &wanted};
   int status = shm__handle_open(&made->handle, space, kind, name, name_length, create ? &maker : NULL, deadline_ns);
   if (status == SHM_OK) {
-    made->kind = kind;
     made->shard_count = 1;
     status = bind_shards(space, shm__handle_main(&made->handle), &made);
     if (status == SHM_OK) status = check_options(&made->shard[0], options, given);

@@ -4,6 +4,7 @@
 
 #include "../types/queue.h"
 #include "handle.h"
+#include "options.h"
 #include "values.h"
 
 struct shm_queue {
@@ -19,23 +20,14 @@ static int make_queue(struct shm__space *space, u32 id, void *options, u64 deadl
   return shm__queue_make(space, id, &made, deadline_ns, main);
 }
 
-static int mismatch(const char *option, u64 found, u64 asked) {
-  return shm__fail(SHM_MISMATCH, "the queue was made with %s=%llu; %s=%llu was asked for", option, (unsigned long long)found,
-                   option, (unsigned long long)asked);
-}
-
 static int check_options(const struct shm__queue *queue, const shm_queue_options *wanted, u32 given) {
   if (given & SHM_GIVEN_MAXSIZE && wanted->maxsize != queue->maxsize) {
-    return mismatch("maxsize", queue->maxsize, wanted->maxsize);
+    return shm__mismatch("queue", "maxsize", queue->maxsize, wanted->maxsize);
   }
   if (given & SHM_GIVEN_MAX_DELIVERIES && wanted->max_deliveries != queue->max_deliveries) {
-    return mismatch("max_deliveries", queue->max_deliveries, wanted->max_deliveries);
+    return shm__mismatch("queue", "max_deliveries", queue->max_deliveries, wanted->max_deliveries);
   }
-  const char *codec = (const char *)queue->shared->codec;
-  if (given & SHM_GIVEN_CODEC && strncmp(wanted->codec, codec, sizeof wanted->codec) != 0) {
-    return shm__fail(SHM_MISMATCH, "the queue was made with codec=\"%.32s\"; codec=\"%.32s\" was asked for", codec, wanted->codec);
-  }
-  return SHM_OK;
+  return shm__check_codec("queue", queue->shared->codec, wanted->codec, given);
 }
 
 int shm_queue_open(shm_space *space, const char *name, uint32_t name_length, const shm_queue_options *options,
@@ -84,7 +76,7 @@ int shm_queue_stat(shm_queue *queue, uint32_t lane, shm_queue_facts *facts) {
   struct shm__queue_facts found;
   int status = shm__handle_enter_to_look(&queue->handle);
   if (status != SHM_OK) return status;
-  shm__queue_stat(&queue->core, lane, &found);
+  shm__queue_stat(&queue->core, lane & 1, &found);
   *facts = (shm_queue_facts){found.ready, found.leased, found.dead, found.size_bytes, found.waiting, found.unfinished};
   return shm__handle_leave_look(&queue->handle, &queue->core.shared->life, SHM_OK);
 }

@@ -5,9 +5,8 @@
 #include "../os/clock.h"
 #include "../types/tuples.h"
 #include "handle.h"
+#include "options.h"
 #include "values.h"
-
-enum { READONLY_NAP_NS = 1000000 };
 
 struct shm_tuples {
   struct shm__handle handle;
@@ -27,11 +26,7 @@ static int check_options(const struct shm__tuples *tuples, const shm_tuples_opti
     return shm__fail(SHM_MISMATCH, "the tuple space was made with bound=%llu; bound=%llu was asked for (0 is None)",
                      (unsigned long long)tuples->bound, (unsigned long long)wanted->bound);
   }
-  const char *codec = (const char *)tuples->shared->codec;
-  if (given & SHM_GIVEN_CODEC && strncmp(wanted->codec, codec, sizeof wanted->codec) != 0) {
-    return shm__fail(SHM_MISMATCH, "the tuple space was made with codec=\"%.32s\"; codec=\"%.32s\" was asked for", codec, wanted->codec);
-  }
-  return SHM_OK;
+  return shm__check_codec("tuple space", tuples->shared->codec, wanted->codec, given);
 }
 
 int shm_tuples_open(shm_space *space, const char *name, uint32_t name_length, const shm_tuples_options *options,
@@ -88,14 +83,8 @@ int shm_tuples_stat(shm_tuples *tuples, uint64_t deadline_ns, shm_tuples_facts *
 static int count(shm_tuples *tuples, const void *key, uint32_t key_length, u64 *values, u64 *waiting) {
   struct shm__key wanted = shm__key_of(key, key_length);
   int status = shm__handle_enter_to_look(&tuples->handle);
-  if (status == SHM_OK && tuples->handle.space->readonly) {
-    status = shm__tuples_count(&tuples->core, &wanted, values, waiting);
-  } else if (status == SHM_OK) {
-    *values = shm__tuples_length(&tuples->core, &wanted);
-    *waiting = shm__tuples_waiting(&tuples->core, &wanted);
-  } else {
-    return status;
-  }
+  if (status != SHM_OK) return status;
+  status = shm__tuples_count(&tuples->core, &wanted, values, waiting);
   return shm__handle_leave_look(&tuples->handle, &tuples->core.shared->life, status);
 }
 
@@ -238,7 +227,7 @@ static int look(shm_tuples *tuples, const struct shm__key *key, uint32_t flags, 
       free(copy);
       return status;
     }
-    shm__nap_ns(READONLY_NAP_NS); /* nobody wakes who cannot stand in line */
+    shm__nap_ns(SHM__READONLY_NAP_NS); /* nobody wakes who cannot stand in line */
   }
   *taken = (shm_taken){.length_bytes = value.length_bytes, .codec = value.codec};
   if (value.block.offset) {

@@ -16,6 +16,14 @@ int shm__spin(struct shm__space *space, struct shm__patience *patience, int (*lo
 /* We slept so long. */
 void shm__learn(struct shm__patience *patience, u64 waited_ns);
 
+/* How long to sleep now. Naps of all end together, on multiples of their length: an idle machine wakes ten times a second,
+ * however many sleep. Who may only read cannot announce that he sleeps, so nobody wakes him: he looks more often. */
+enum { SHM__NAP_NS = 100000000, SHM__READONLY_NAP_NS = 1000000 };
+static inline u64 shm__nap_length_ns(const struct shm__space *space, u64 now_ns, u64 deadline_ns) {
+  u64 nap_ns = space->readonly ? SHM__READONLY_NAP_NS : SHM__NAP_NS - now_ns % SHM__NAP_NS;
+  return nap_ns < deadline_ns - now_ns ? nap_ns : deadline_ns - now_ns;
+}
+
 /* We are about to send. */
 void shm__patience_sends(struct shm__space *space, struct shm__patience *patience);
 

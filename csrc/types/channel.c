@@ -23,8 +23,6 @@
 #include "../os/clock.h"
 #include "../os/wait.h"
 
-enum { NAP_NS = 100000000, READONLY_NAP_NS = 1000000 };
-
 static int closed(const struct shm__channel *channel) {
   const struct shm__ring *ring = &channel->ring;
   return shm_load_acquire(&ring->shared->life) != SHM_LIFE_LIVE ||
@@ -36,7 +34,7 @@ static int closed(const struct shm__channel *channel) {
 static void probe_in_turn(struct shm__channel *channel, u32 role, u64 now_ns) {
   u64 *probed_ns = &channel->ring.shared->probed_ns[role == SHM_PORT_WRITER];
   u64 last_ns = shm_load_relaxed(probed_ns); /* relaxed: the compare-and-swap decides */
-  if (channel->ring.space->readonly || now_ns - last_ns < NAP_NS / 2) return;
+  if (channel->ring.space->readonly || now_ns - last_ns < SHM__NAP_NS / 2) return;
   if (shm_cas(probed_ns, &last_ns, now_ns)) shm__channel_probe(channel, role);
 }
 
@@ -59,9 +57,7 @@ static int wait_for(struct shm__channel *channel, struct shm__event event, int (
     u32 value = space->readonly ? shm_load_acquire(event.word) : shm__event_announce(event);
     status = look(channel); /* SYNC wake: look again behind the announcement */
     if (status != SHM_EMPTY) break;
-    /* Naps end together, on multiples of their length: an idle machine wakes ten times a second, however many sleep. */
-    u64 nap_ns = shm_min(deadline_ns - now_ns, NAP_NS - now_ns % NAP_NS);
-    if (space->readonly) nap_ns = shm_min(nap_ns, READONLY_NAP_NS); /* it cannot announce itself, so nobody wakes it */
+    u64 nap_ns = shm__nap_length_ns(space, now_ns, deadline_ns);
     u32 place = space->readonly ? SHM_WAITS : shm__wait_show(space, channel->ring.id, what);
     enum shm__wait_result result = shm__futex_wait(event.word, value, nap_ns);
     if (!space->readonly) shm__wait_hide(space, place);

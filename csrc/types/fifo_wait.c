@@ -33,10 +33,11 @@
 #include "../base/bits.h"
 #include "../base/point.h"
 #include "../core/members.h"
+#include "../core/patience.h"
 #include "../os/clock.h"
 #include "../os/wait.h"
 
-enum { NAP_NS = 100000000, IN_NO_LINE = 1 };
+enum { IN_NO_LINE = 1 };
 
 int shm__waiter_make(struct shm__space *space, u32 kind, int bell, u64 deadline_ns, struct shm__waiter *waiter) {
   int status = shm__block_alloc(space, sizeof(struct shm_waiter), deadline_ns, &waiter->ref);
@@ -276,13 +277,12 @@ int shm__fifo_serve(struct shm__fifo *fifo, int keep, struct shm__value *value, 
 }
 
 /* ---- sleeping ------------------------------------------------------------------------------------------------------------- */
-int shm__waiter_sleep(const struct shm__waiter *waiter, u64 deadline_ns) {
+int shm__waiter_sleep(const struct shm__space *space, const struct shm__waiter *waiter, u64 deadline_ns) {
   u32 *state = &waiter->shared->state;
   if (shm_load_acquire(state) != SHM_WAIT_WAITING) return SHM_OK; /* SYNC waiter */
   u64 now_ns = shm__monotonic_ns();
   if (now_ns >= deadline_ns) return SHM_EMPTY;
-  /* Naps end together, on multiples of their length: an idle machine wakes ten times a second, however many sleep. */
-  u64 nap_ns = shm_min(deadline_ns - now_ns, NAP_NS - now_ns % NAP_NS);
+  u64 nap_ns = shm__nap_length_ns(space, now_ns, deadline_ns);
   enum shm__wait_result result = shm__futex_wait(state, SHM_WAIT_WAITING, nap_ns);
   if (shm_load_acquire(state) != SHM_WAIT_WAITING) return SHM_OK;
   return result == SHM__WAIT_SIGNAL ? SHM_INTERRUPTED : SHM_EMPTY;

@@ -57,7 +57,7 @@ int shm__fifo_serve(struct shm__fifo *fifo, int keep, struct shm__value *value, 
 /* Let all who wait look around: whether their handle or the structure was closed. */
 void shm__waiters_nudge(struct shm__fifo *fifo);
 /* Sleep until it is not WAITING (SHM_OK), it is time to look around (SHM_EMPTY), or a signal came (SHM_INTERRUPTED). */
-int shm__waiter_sleep(const struct shm__waiter *waiter, u64 deadline_ns);
+int shm__waiter_sleep(const struct shm__space *space, const struct shm__waiter *waiter, u64 deadline_ns);
 void shm__wakes_send(struct shm__space *space, struct shm__wakes *wakes);
 /* We do not come back to it: its state from before. SHM_WAIT_WAITING: it is out, and swept by others. */
 u32 shm__waiter_give_up(const struct shm__waiter *waiter);

@@ -250,7 +250,7 @@ static void purge(struct shm__log *log, u64 limit) {
 static void write_slot(struct shm__log *log, u64 index, const struct shm__append *record, int64_t time_ns, int64_t index_ns) {
   struct shm_record *slot = shm__log_slot(log, index);
   shm_store_relaxed(&slot->word, 0);
-  shm_fence_full(); /* SYNC log.overwrite: readers look at the word again behind their copy */
+  shm_fence_release(); /* SYNC log.overwrite: readers look at the word again behind their copy */
   SHM_POINT("log.cleared");
   drop_block(log, slot);
   slot->time_ns = (u64)time_ns;
@@ -342,7 +342,7 @@ int shm__log_delete(struct shm__log *log, u64 *indices, u64 count, u64 expected,
     if (index < shared->first || index >= shared->tail || slot->word != 2 * (index + 1)) continue;
     u64 bytes = shm__record_bytes(slot->key_bytes, slot->data_bytes);
     shm_store_relaxed(&slot->word, 2 * (index + 1) | SHM_RECORD_DELETED);
-    shm_fence_full(); /* SYNC log.overwrite */
+    shm_fence_release(); /* SYNC log.overwrite */
     SHM_POINT("log.deleted");
     drop_block(log, slot);
     shared->records[parity_of(log, index)]--;

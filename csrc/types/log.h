@@ -18,7 +18,6 @@ struct shm__log {
   struct shm__event event;
   struct shm__patience patience;
   const u32 *closing; /* set when the handle is being closed: calls under way leave; NULL: never */
-  u64 awaited;        /* index that is waited for */
   u64 published;      /* tail was at least this: the writers' cache line need not be asked again. A hint of this process */
 };
 

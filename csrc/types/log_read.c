@@ -10,7 +10,7 @@
 #include "../os/wait.h"
 #include "log.h"
 
-enum { ROUNDS = 1000, NAP_NS = 100000000, READONLY_NAP_NS = 1000000 };
+enum { ROUNDS = 1000 };
 
 static int damaged(const struct shm__log *log, u64 index) {
   return shm__fail(SHM_CORRUPTED, "%s: record %llu of log %u is damaged", log->space->path, (unsigned long long)index, log->id);
@@ -146,32 +146,35 @@ void shm__log_stat(const struct shm__log *log, u64 *segments, u64 *records, u64 
 }
 
 /* ---- waiting ---------------------------------------------------------------------------------------------------------------- */
-static int look_for(void *handle) {
-  const struct shm__log *log = handle;
-  if (shm_load_acquire(&log->shared->tail) > log->awaited) return SHM_OK;
-  return shm__log_is_closed(log) ? SHM_CLOSED : SHM_EMPTY;
+struct awaited {
+  const struct shm__log *log;
+  u64 index;
+};
+
+static int look_for(void *context) {
+  const struct awaited *awaited = context;
+  if (shm_load_acquire(&awaited->log->shared->tail) > awaited->index) return SHM_OK;
+  return shm__log_is_closed(awaited->log) ? SHM_CLOSED : SHM_EMPTY;
 }
 
 int shm__log_wait(struct shm__log *log, u64 index, u64 deadline_ns) {
-  struct shm__log waiting = *log; /* several threads may wait, each for its own */
+  struct awaited awaited = {log, index};
   struct shm__space *space = log->space;
-  waiting.awaited = index;
-  int status = look_for(&waiting);
+  int status = look_for(&awaited);
   if (status != SHM_EMPTY || deadline_ns == SHM__TRY) return status;
-  status = shm__spin(space, &log->patience, look_for, &waiting);
+  status = shm__spin(space, &log->patience, look_for, &awaited);
   if (status != SHM_EMPTY || deadline_ns == SHM__SPIN) return status;
   u64 start_ns = shm__monotonic_ns(), now_ns = start_ns;
   for (; status == SHM_EMPTY; now_ns = shm__monotonic_ns()) {
     if (now_ns >= deadline_ns) break;
     u32 value = space->readonly ? shm_load_acquire(log->event.word) : shm__event_announce(log->event);
-    status = look_for(&waiting); /* SYNC wake: look again behind the announcement */
+    status = look_for(&awaited); /* SYNC wake: look again behind the announcement */
     if (status != SHM_EMPTY) break;
-    u64 nap_ns = shm_min(deadline_ns - now_ns, NAP_NS - now_ns % NAP_NS); /* naps of all end together */
-    if (space->readonly) nap_ns = shm_min(nap_ns, READONLY_NAP_NS); /* it cannot announce itself, so nobody wakes it */
+    u64 nap_ns = shm__nap_length_ns(space, now_ns, deadline_ns);
     u32 place = space->readonly ? SHM_WAITS : shm__wait_show(space, log->id, SHM__WAITS_MESSAGE);
     enum shm__wait_result result = shm__futex_wait(log->event.word, value, nap_ns);
     if (!space->readonly) shm__wait_hide(space, place);
-    status = look_for(&waiting);
+    status = look_for(&awaited);
     if (result == SHM__WAIT_SIGNAL && status == SHM_EMPTY) return SHM_INTERRUPTED;
     if (result == SHM__WAIT_WOKEN) break; /* perhaps the caller is to end, and no record has come */
   }

@@ -24,7 +24,7 @@
 #include "../os/clock.h"
 #include "../os/wait.h"
 
-enum { NAP_NS = 100000000, PATIENCE_NS = 50000000, PROBE_NS = 10000000 };
+enum { PATIENCE_NS = 50000000, PROBE_NS = 10000000 };
 
 /* Of all who wait one in each period looks whether somebody has died. */
 static void probe(struct shm__queue *queue, u32 n, u64 period_ns) {
@@ -69,12 +69,12 @@ int shm__queue_probe_is_due(struct shm__queue *queue, u32 n) {
 static int sleep_in_line(struct shm__queue *queue, u32 n, struct shm__waiter *wait, u32 what, u64 deadline_ns) {
   for (;;) {
     u32 place = deadline_ns > SHM__SPIN ? shm__wait_show(queue->space, queue->id, what) : SHM_WAITS;
-    int status = shm__waiter_sleep(wait, deadline_ns);
+    int status = shm__waiter_sleep(queue->space, wait, deadline_ns);
     shm__wait_hide(queue->space, place);
     if (status != SHM_EMPTY) return status;
     if (shm__queue_closed(queue)) return SHM_CLOSED;
     if (deadline_ns <= SHM__SPIN) return SHM_EMPTY;
-    probe(queue, n, NAP_NS / 2);
+    probe(queue, n, SHM__NAP_NS / 2);
     if (shm__monotonic_ns() >= deadline_ns && shm_load_acquire(&wait->shared->state) == SHM_WAIT_WAITING) return SHM_EMPTY;
   }
 }
@@ -318,10 +318,10 @@ int shm__queue_join(struct shm__queue *queue, u32 n, u64 deadline_ns) {
     u64 now_ns = shm__monotonic_ns();
     if (now_ns >= deadline_ns) return SHM_EMPTY;
     u32 place = shm__wait_show(queue->space, queue->id, SHM__WAITS_MESSAGE);
-    enum shm__wait_result result = shm__futex_wait(lane->join.word, value, shm_min(deadline_ns - now_ns, NAP_NS - now_ns % NAP_NS));
+    enum shm__wait_result result = shm__futex_wait(lane->join.word, value, shm__nap_length_ns(queue->space, now_ns, deadline_ns));
     shm__wait_hide(queue->space, place);
     if (result == SHM__WAIT_SIGNAL) return SHM_INTERRUPTED;
-    if (result == SHM__WAIT_TIMEOUT) probe(queue, n, NAP_NS / 2);
+    if (result == SHM__WAIT_TIMEOUT) probe(queue, n, SHM__NAP_NS / 2);
   }
 }
 

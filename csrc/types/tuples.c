@@ -22,7 +22,7 @@
 #include "../os/clock.h"
 #include "../os/wait.h"
 
-enum { NAP_NS = 100000000, PROBE_NS = 10000000 };
+enum { PROBE_NS = 10000000 };
 
 /* The value at a key, with a lock of its shard. */
 struct spot {
@@ -95,12 +95,12 @@ static int sleep_in_line(struct shm__tuples *tuples, const struct shm__key *key,
                          u64 deadline_ns) {
   for (;;) {
     u32 place = deadline_ns > SHM__SPIN ? shm__wait_show(tuples->space, tuples->id, what) : SHM_WAITS;
-    int status = shm__waiter_sleep(wait, deadline_ns);
+    int status = shm__waiter_sleep(tuples->space, wait, deadline_ns);
     shm__wait_hide(tuples->space, place);
     if (status != SHM_EMPTY) return status;
     if (shm__tuples_closed(tuples)) return SHM_CLOSED;
     if (deadline_ns <= SHM__SPIN) return SHM_EMPTY;
-    probe(tuples, key, NAP_NS / 2);
+    probe(tuples, key, SHM__NAP_NS / 2);
     if (shm__tuples_is_shut(tuples)) serve_line(tuples, key);
     if (shm__monotonic_ns() >= deadline_ns && shm_load_acquire(&wait->shared->state) == SHM_WAIT_WAITING) return SHM_EMPTY;
   }
@@ -406,23 +406,4 @@ int shm__tuples_leave_line(struct shm__tuples *tuples, const struct shm__key *ke
     }
   }
   return SHM_EMPTY;
-}
-
-/* ---- looking -------------------------------------------------------------------------------------------------------------------- */
-u64 shm__tuples_length(struct shm__tuples *tuples, const struct shm__key *key) {
-  struct shm__wakes wakes = {.count = 0};
-  struct spot spot;
-  if (find_to_end(tuples, key, &spot) != SHM_OK) return 0;
-  u64 length = spot.entry ? shm__fifo_length(&spot.fifo) : 0;
-  leave_spot(tuples, &spot, &wakes, NULL);
-  return length;
-}
-
-u64 shm__tuples_waiting(struct shm__tuples *tuples, const struct shm__key *key) {
-  struct shm__wakes wakes = {.count = 0};
-  struct spot spot;
-  if (find_to_end(tuples, key, &spot) != SHM_OK) return 0;
-  u64 waiting = spot.entry ? shm__waiters_count(&spot.fifo) : 0;
-  leave_spot(tuples, &spot, &wakes, NULL);
-  return waiting;
 }

@@ -55,12 +55,11 @@ int shm__tuples_leave_line(struct shm__tuples *tuples, const struct shm__key *ke
 void shm__tuples_taken(struct shm__tuples *tuples, const struct shm__key *key, const struct shm__place *place);
 void shm__tuples_return(struct shm__tuples *tuples, const struct shm__key *key, const struct shm__place *place);
 
-/* Without a lock, in a read-only space: the oldest value as by shm__fifo_look; how many there are, how many wait. */
+/* Without a lock, in a read-only space: the oldest value as by shm__fifo_look. */
 int shm__tuples_look(struct shm__tuples *tuples, const struct shm__key *key, struct shm__value *value, u8 **copy);
+/* How many values there are, and how many wait for one. */
 int shm__tuples_count(struct shm__tuples *tuples, const struct shm__key *key, u64 *values, u64 *waiting);
 
-u64 shm__tuples_length(struct shm__tuples *tuples, const struct shm__key *key);
-u64 shm__tuples_waiting(struct shm__tuples *tuples, const struct shm__key *key);
 int shm__tuples_shutdown(struct shm__tuples *tuples, int immediate, u64 deadline_ns);
 int shm__tuples_stat(struct shm__tuples *tuples, u64 deadline_ns, struct shm__tuples_facts *facts);
 /* Call visit for every key of a shard that has values, with its put lock held, until it returns non-zero, which is given. In

@@ -1,4 +1,4 @@
-/* tuples_look.c: looking into a tuple space without a lock, as where it may only be read.
+/* tuples_look.c: looking into a tuple space; without a lock where it may only be read.
  *
  * Entries come and go meanwhile: what was found counts if the shard's changes are the same before and behind. A value found
  * without a change of those is judged by its fifo (fifo_look.c). Who dies in the middle of a change leaves them odd until
@@ -36,13 +36,17 @@ int shm__tuples_look(struct shm__tuples *tuples, const struct shm__key *key, str
 }
 
 int shm__tuples_count(struct shm__tuples *tuples, const struct shm__key *key, u64 *values, u64 *waiting) {
+  struct shm__shard shard = shm__tuples_shard_of(tuples, key);
   struct sight sight;
-  for (u32 round = 0; round < ROUNDS; round++) {
+  int locked = !tuples->space->readonly, status = locked ? shm__tuples_lock_to_end(shm__tuples_lock_take, tuples, &shard) : SHM_OK;
+  if (status != SHM_OK) return status;
+  status = SHM_BUSY;
+  for (u32 round = 0; round < ROUNDS && status == SHM_BUSY; round++) {
     if (!find(tuples, key, &sight)) continue;
     *values = sight.entry ? shm__fifo_length(&sight.fifo) : 0;
     *waiting = sight.entry ? shm__waiters_count(&sight.fifo) : 0;
-    if (shm__table_unchanged(&sight.shard, sight.changes)) return SHM_OK;
-    shm_pause();
+    if (shm__table_unchanged(&sight.shard, sight.changes)) status = SHM_OK;
   }
-  return SHM_BUSY;
+  if (locked) shm__unlock(&shard.shared->take_lock);
+  return status;
 }
