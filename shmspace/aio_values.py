@@ -87,9 +87,9 @@ class _Call:
             if self.flags & _READ:
                 self.leave()
             elif self.kind == "queue":
-                lib.shm_queue_taken(self.pointer, *self.where, taken)
+                lib.shm_queue_taken(self.pointer, *self.where, taken, 1)
             else:
-                lib.shm_tuples_taken(self.pointer, *self.where, taken)
+                lib.shm_tuples_taken(self.pointer, *self.where, taken, 1)
 
 
 class _PutCall(_Call):

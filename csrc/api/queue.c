@@ -198,10 +198,18 @@ int shm_queue_leave(shm_queue *queue, uint32_t lane, uint32_t flags, shm_wait *w
   return status;
 }
 
-void shm_queue_taken(shm_queue *queue, uint32_t lane, const shm_taken *taken) {
-  struct shm__place place = shm__place_of(taken);
+uint32_t shm_queue_take_more(shm_queue *queue, uint32_t lane, shm_taken *taken, uint32_t room) {
+  struct shm__more more;
+  u32 count = shm__queue_take_more(&queue->core, lane & 1, (u32)shm_min(room, SHM__MORE), more.values, more.places);
+  return shm__tell_more(queue->handle.space, &more, count, taken);
+}
+
+void shm_queue_taken(shm_queue *queue, uint32_t lane, const shm_taken *taken, uint64_t count) {
   if (shm__enter_to_let_go(&queue->handle, taken) != SHM_OK) return;
-  shm__queue_taken(&queue->core, lane & 1, &place);
+  for (u64 i = 0; i < count; i++) {
+    struct shm__place place = shm__place_of(&taken[i]);
+    shm__queue_taken(&queue->core, lane & 1, &place);
+  }
   shm__leave_let_go(&queue->handle, taken);
 }
 

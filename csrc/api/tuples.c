@@ -288,11 +288,20 @@ int shm_tuples_leave(shm_tuples *tuples, const void *key, uint32_t key_length, u
   return status;
 }
 
-void shm_tuples_taken(shm_tuples *tuples, const void *key, uint32_t key_length, const shm_taken *taken) {
+uint32_t shm_tuples_take_more(shm_tuples *tuples, const void *key, uint32_t key_length, shm_taken *taken, uint32_t room) {
+  struct shm__more more;
   struct shm__key wanted = shm__key_of(key, key_length);
-  struct shm__place place = shm__place_of(taken);
+  u32 count = shm__tuples_take_more(&tuples->core, &wanted, (u32)shm_min(room, SHM__MORE), more.values, more.places);
+  return shm__tell_more(tuples->handle.space, &more, count, taken);
+}
+
+void shm_tuples_taken(shm_tuples *tuples, const void *key, uint32_t key_length, const shm_taken *taken, uint64_t count) {
+  struct shm__key wanted = shm__key_of(key, key_length);
   if (shm__enter_to_let_go(&tuples->handle, taken) != SHM_OK) return;
-  shm__tuples_taken(&tuples->core, &wanted, &place);
+  for (u64 i = 0; i < count; i++) {
+    struct shm__place place = shm__place_of(&taken[i]);
+    shm__tuples_taken(&tuples->core, &wanted, &place);
+  }
   shm__leave_let_go(&tuples->handle, taken);
 }
 

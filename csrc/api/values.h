@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "../include/shmspace.h"
+#include "../base/bits.h"
 #include "../types/fifo_wait.h"
 #include "handle.h"
 
@@ -60,6 +61,19 @@ static inline int shm__stay_inside(u32 flags, int status, shm_taken *taken) {
   if (status != SHM_OK || !taken->held || !(flags & SHM_TAKE_HOLD)) return 0;
   taken->held = SHM__HELD_INSIDE;
   return 1;
+}
+
+/* Values taken at once, for shm__tell_more. */
+enum { SHM__MORE = 32 };
+struct shm__more {
+  struct shm__value values[SHM__MORE];
+  struct shm__place places[SHM__MORE];
+};
+
+/* Whoever asks for more is inside already, and stays. */
+static inline u32 shm__tell_more(struct shm__space *space, const struct shm__more *more, u32 count, shm_taken *taken) {
+  for (u32 i = 0; i < count; i++) shm__tell_taken(space, &more->values[i], &more->places[i], &taken[i]);
+  return count;
 }
 
 /* Else it is let go also when the handle was closed meanwhile; in a child of a fork it is the parent's. */

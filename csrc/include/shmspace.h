@@ -232,7 +232,10 @@ int shm_queue_take(shm_queue *queue, uint32_t lane, uint32_t flags, shm_wait *wa
 void shm_queue_probe(shm_queue *queue, uint32_t lane);
 int shm_queue_probe_is_due(shm_queue *queue, uint32_t lane);
 int shm_queue_leave(shm_queue *queue, uint32_t lane, uint32_t flags, shm_wait *wait, shm_taken *taken);
-void shm_queue_taken(shm_queue *queue, uint32_t lane, const shm_taken *taken);
+/* Further values, for a caller that holds one until it returns: what is ready, without waiting, each held. How many. All
+ * that is held by a call is let go of together, the first one first. */
+uint32_t shm_queue_take_more(shm_queue *queue, uint32_t lane, shm_taken *taken, uint32_t room);
+void shm_queue_taken(shm_queue *queue, uint32_t lane, const shm_taken *taken, uint64_t count);
 int shm_queue_ack(shm_queue *queue, uint32_t lane, const shm_taken *taken, uint64_t deadline_ns);
 void shm_queue_nack(shm_queue *queue, uint32_t lane, const shm_taken *taken);
 int shm_queue_task_done(shm_queue *queue, uint32_t lane, uint64_t deadline_ns);
@@ -264,7 +267,8 @@ int shm_tuples_take(shm_tuples *tuples, const void *key, uint32_t key_length, ui
 void shm_tuples_probe(shm_tuples *tuples, const void *key, uint32_t key_length);
 int shm_tuples_leave(shm_tuples *tuples, const void *key, uint32_t key_length, uint32_t flags, shm_wait *wait,
                      shm_taken *taken);
-void shm_tuples_taken(shm_tuples *tuples, const void *key, uint32_t key_length, const shm_taken *taken);
+uint32_t shm_tuples_take_more(shm_tuples *tuples, const void *key, uint32_t key_length, shm_taken *taken, uint32_t room);
+void shm_tuples_taken(shm_tuples *tuples, const void *key, uint32_t key_length, const shm_taken *taken, uint64_t count);
 void shm_tuples_return(shm_tuples *tuples, const void *key, uint32_t key_length, const shm_taken *taken);
 int shm_tuples_shutdown(shm_tuples *tuples, int immediate, uint64_t deadline_ns);
 /* ---- logs: kind 2, sharded logs: kind 3. Offsets; a plain log has shard 0 ---- */

@@ -302,13 +302,13 @@ typedef uint64_t u64;
   F(u32, leased, 44, LOCK(take_lock), "1: held by a lease, 0: by a call")                                              \
   A(u8, data, 80, 48, SEQ(word), "the value when it is inline")
 
-/* ---- a segment: a ring of cells, part of a fifo; the cells follow it ---------------------------------------------- */
+/* ---- a segment: a ring of cells, part of a fifo; the cells follow, two cache lines each ---------------------------------------------- */
 #define SHM_SEGMENT_TABLE(F, A)                                                                                        \
   F(u64, next, 0, PUBLISH, "the next segment (payload offset); 0: this is the last one")                               \
   F(u64, base, 8, INIT, "index of the first value in it")                                                              \
   F(u32, cells, 16, INIT, "how many, a power of two")                                                                  \
   F(u32, pad0, 20, ZERO, "")                                                                                           \
-  F(u64, pad1, 24, ZERO, "")
+  A(u64, pad1, 5, 24, ZERO, "")
 
 /* ---- the put side of a fifo --------------------------------------------------------------------------------------- */
 #define SHM_FIFO_IN_TABLE(F, A)                                                                                        \
@@ -435,7 +435,7 @@ typedef uint64_t u64;
   F(u64, pad0, 56, ZERO, "")                                                                                           \
   A(u64, out, 8, 64, LOCK(take_lock), "a shm_fifo_out")                                                                \
   A(u64, in, 3, 128, LOCK(put_lock), "a shm_fifo_in")                                                                  \
-  F(u64, pad1, 152, ZERO, "")
+  A(u64, pad1, 5, 152, ZERO, "")
 
 /* ---- a log, or a sharded log: the payload of its main block; its shards follow, then the sharder ---------------------- */
 #define SHM_LOG_MAIN_TABLE(F, A)                                                                                       \
@@ -510,7 +510,7 @@ typedef uint64_t u64;
   S(shm_slot, SHM_SLOT_TABLE, 128)                                                                                     \
   S(shm_port, SHM_PORT_TABLE, 256)                                                                                     \
   S(shm_cell, SHM_CELL_TABLE, 128)                                                                                     \
-  S(shm_segment, SHM_SEGMENT_TABLE, 32)                                                                                \
+  S(shm_segment, SHM_SEGMENT_TABLE, 64)                                                                                \
   S(shm_fifo_in, SHM_FIFO_IN_TABLE, 24)                                                                                \
   S(shm_fifo_out, SHM_FIFO_OUT_TABLE, 64)                                                                              \
   S(shm_fifo_line, SHM_FIFO_LINE_TABLE, 16)                                                                            \
@@ -521,7 +521,7 @@ typedef uint64_t u64;
   S(shm_buckets, SHM_BUCKETS_TABLE, 8)                                                                                 \
   S(shm_key, SHM_KEY_TABLE, 40)                                                                                        \
   S(shm_tuples_main, SHM_TUPLES_TABLE, 128)                                                                            \
-  S(shm_tuple, SHM_TUPLE_TABLE, 160)                                                                                   \
+  S(shm_tuple, SHM_TUPLE_TABLE, 192)                                                                                   \
   S(shm_log_main, SHM_LOG_MAIN_TABLE, 128)                                                                             \
   S(shm_log_shard, SHM_LOG_SHARD_TABLE, 896)                                                                           \
   S(shm_record, SHM_RECORD_TABLE, 128)                                                                                 \

@@ -218,6 +218,37 @@ int shm__fifo_take(struct shm__fifo *fifo, int keep, struct shm__value *value, s
   return SHM_OK;
 }
 
+/* Hold values from head on, as far as they are ready in this segment: at most so many. */
+static u32 hold_run(struct shm__fifo *fifo, struct shm_segment *segment, u32 room, struct shm__value *values, struct shm__place *places) {
+  struct shm_fifo_out *out = fifo->out;
+  u64 head = out->head;
+  u32 count = 0, token = fifo->space->token, cells = segment->cells;
+  out->top = shm_max(out->top, head + room); /* first: invariant 5 */
+  for (; count < room; count++) {
+    u64 index = head + count;
+    struct shm_cell *cell = shm__cell_of(segment, index);
+    if (shm_load_acquire(&cell->word) != shm__cell_word(index, SHM_VALUE_READY, 0)) break; /* SYNC fifo.publish */
+    if (fifo->deliveries_most && cell->deliveries >= fifo->deliveries_most) break;
+    if (read_cell(fifo, cell, 0, &values[count]) != SHM_OK) break;
+    shm_store_release(&cell->word, shm__cell_word(index, SHM_VALUE_HELD, token));
+    SHM_POINT("fifo.held");
+    places[count] = (struct shm__place){cell, fifo->line, out->current, index, cells};
+  }
+  out->head = head + count;
+  shm_store_release(&out->taken, out->taken + count); /* SYNC fifo.room */
+  return count;
+}
+
+u32 shm__fifo_take_many(struct shm__fifo *fifo, u32 room, struct shm__value *values, struct shm__place *places) {
+  struct shm_segment *segment;
+  struct shm_cell *cell;
+  u32 count = 0, more = 1;
+  while (count < room && more > 0 && find_ready(fifo, &segment, &cell) == SHM_OK) {
+    count += more = hold_run(fifo, segment, room - count, values + count, places + count);
+  }
+  return count;
+}
+
 int shm__fifo_grant(struct shm__fifo *fifo, u32 token, struct shm__place *place) {
   struct shm_segment *segment;
   struct shm_cell *cell;

@@ -66,6 +66,8 @@ void shm__fifo_repair_in(struct shm__fifo *fifo);
 /* Take the oldest value. Inline and not to be kept: it is copied and gone. Else it is held at *place until shm__fifo_done or
  * shm__fifo_return; what is inline then lies in the cell. SHM_EMPTY; SHM_CORRUPTED. */
 int shm__fifo_take(struct shm__fifo *fifo, int keep, struct shm__value *value, struct shm__place *place);
+/* Hold the oldest values, up to room, before the first that was delivered too often. How many. */
+u32 shm__fifo_take_many(struct shm__fifo *fifo, u32 room, struct shm__value *values, struct shm__place *places);
 /* Look at the oldest value: its fields, and its bytes if it is inline. SHM_EMPTY; SHM_CORRUPTED. */
 int shm__fifo_peek(struct shm__fifo *fifo, struct shm__value *value);
 /* As take, for another member, who holds it then. */

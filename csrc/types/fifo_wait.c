@@ -260,20 +260,33 @@ int shm__waiters_close(struct shm__fifo *fifo, struct shm__wakes *wakes) {
   return 0;
 }
 
+/* Those in line come first. SHM_OK: they have what there is for them; SHM_EMPTY: what comes next is for them; SHM_BUSY. */
+static int serve_others(struct shm__fifo *fifo, struct shm__wakes *wakes) {
+  struct shm_fifo_out *out = fifo->out;
+  struct spot spot;
+  if (__builtin_expect(out->returned == out->returned_seen && !fifo->line->first, 1)) return SHM_OK;
+  if (shm__waiters_settle(fifo, wakes)) return SHM_BUSY;
+  /* A value that comes only now is for those who wait: who puts it looks at the line. */
+  return find_waiting(fifo, SHM_WAITER_READ, &spot) || find_waiting(fifo, SHM_WAITER_TAKE, &spot) ? SHM_EMPTY : SHM_OK;
+}
+
 int shm__fifo_serve(struct shm__fifo *fifo, int keep, struct shm__value *value, struct shm__place *place, struct shm__wakes *wakes,
                     struct shm__garbage *garbage) {
-  struct shm_fifo_out *out = fifo->out;
-  struct shm_fifo_line *line = fifo->line;
-  struct spot spot;
-  if (__builtin_expect(out->returned != out->returned_seen || line->first, 0)) {
-    if (shm__waiters_settle(fifo, wakes)) return SHM_BUSY;
-    /* A value that comes only now is for those who wait: who puts it looks at the line. */
-    if (find_waiting(fifo, SHM_WAITER_READ, &spot) || find_waiting(fifo, SHM_WAITER_TAKE, &spot)) return SHM_EMPTY;
-  }
-  int status = shm__fifo_take(fifo, keep, value, place);
+  int status = serve_others(fifo, wakes);
+  if (status != SHM_OK) return status;
+  status = shm__fifo_take(fifo, keep, value, place);
   if (fifo->crossed) shm__fifo_collect(fifo, garbage);
   if (status == SHM_OK) admit_all(fifo, wakes); /* whoever is left goes in with the next one who looks */
   return status;
+}
+
+u32 shm__fifo_serve_many(struct shm__fifo *fifo, u32 room, struct shm__value *values, struct shm__place *places,
+                         struct shm__wakes *wakes, struct shm__garbage *garbage) {
+  if (serve_others(fifo, wakes) != SHM_OK) return 0;
+  u32 count = shm__fifo_take_many(fifo, room, values, places);
+  if (fifo->crossed) shm__fifo_collect(fifo, garbage);
+  admit_all(fifo, wakes);
+  return count;
 }
 
 /* ---- sleeping ------------------------------------------------------------------------------------------------------------- */

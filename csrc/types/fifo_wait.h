@@ -53,6 +53,10 @@ u64 shm__waiters_count(struct shm__fifo *fifo); /* that take or read; without th
 int shm__fifo_serve(struct shm__fifo *fifo, int keep, struct shm__value *value, struct shm__place *place, struct shm__wakes *wakes,
                     struct shm__garbage *garbage);
 
+/* Take what there is for a newcomer, up to room: all of it is held. How many. A full *wakes: serve the line again. */
+u32 shm__fifo_serve_many(struct shm__fifo *fifo, u32 room, struct shm__value *values, struct shm__place *places,
+                         struct shm__wakes *wakes, struct shm__garbage *garbage);
+
 /* ---- without a lock ---- */
 /* Let all who wait look around: whether their handle or the structure was closed. */
 void shm__waiters_nudge(struct shm__fifo *fifo);

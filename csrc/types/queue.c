@@ -220,6 +220,21 @@ int shm__queue_take(struct shm__queue *queue, u32 n, u32 flags, struct shm__wait
   return status == SHM_OK ? collect_grant(queue, n, flags, wait, value, place) : status;
 }
 
+u32 shm__queue_take_more(struct shm__queue *queue, u32 n, u32 room, struct shm__value *values, struct shm__place *places) {
+  struct shm__wakes wakes;
+  struct shm__garbage garbage;
+  u32 count = 0;
+  wakes.count = garbage.count = 0;
+  if (shm__lane_lock_to_take(queue, n, SHM__TRY) != SHM_OK) return 0;
+  if (!shm__queue_closed(queue)) count = shm__fifo_serve_many(&queue->lane[n].fifo, room, values, places, &wakes, &garbage);
+  for (u32 i = 0; i < count; i++) note_hold(&places[i], 0);
+  int more = wakes.count == SHM__WAKES;
+  shm__lane_unlock_take(queue, n, &wakes); /* SYNC fifo.waiters */
+  shm__garbage_free(queue->space, &garbage);
+  if (more) shm__lane_serve_line(queue, n);
+  return count;
+}
+
 int shm__queue_leave_line(struct shm__queue *queue, u32 n, u32 flags, struct shm__waiter *wait, struct shm__value *value,
                           struct shm__place *place) {
   struct shm__wakes wakes = {.count = 0};

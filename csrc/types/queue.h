@@ -58,6 +58,8 @@ int shm__queue_probe_is_due(struct shm__queue *queue, u32 lane);
 int shm__queue_leave_line(struct shm__queue *queue, u32 lane, u32 flags, struct shm__waiter *wait, struct shm__value *value,
                           struct shm__place *place);
 
+/* Take further values at once, up to room, without waiting: each is held at its place. How many. */
+u32 shm__queue_take_more(struct shm__queue *queue, u32 lane, u32 room, struct shm__value *values, struct shm__place *places);
 /* What is held at place: taken for good; a lease: and done with. Or it goes back. */
 void shm__queue_taken(struct shm__queue *queue, u32 lane, const struct shm__place *place);
 int shm__queue_ack(struct shm__queue *queue, u32 lane, const struct shm__place *place, u64 deadline_ns);

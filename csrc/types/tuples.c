@@ -157,9 +157,9 @@ static int add_segment(struct shm__tuples *tuples, const struct shm__key *key, u
   return status;
 }
 
-/* Put in what there is room for. SHM_NOT_FOUND: the key needs an entry. */
+/* Put in what there is room for. SHM_FULL: *glance sees when something is taken. SHM_NOT_FOUND: the key needs an entry. */
 static int put_some(struct shm__tuples *tuples, const struct shm__key *key, const struct shm__value *values, u64 count,
-                    u64 deadline_ns, u64 *done, u32 *cells) {
+                    u64 deadline_ns, u64 *done, u32 *cells, struct shm__glance *glance) {
   struct spot spot = {.shard = shm__tuples_shard_of(tuples, key)};
   u64 before = *done;
   int status = shm__tuples_lock_put(tuples, &spot.shard, deadline_ns);
@@ -176,6 +176,7 @@ static int put_some(struct shm__tuples *tuples, const struct shm__key *key, cons
       *done += status == SHM_OK;
     }
     if (status == SHM__GROW) *cells = shm__fifo_next_cells(&spot.fifo);
+    if (status == SHM_FULL) *glance = (struct shm__glance){&spot.fifo.out->taken, shm_load_stale(&spot.fifo.out->taken)};
     shm__unlock(&spot.shard.shared->put_lock); /* SYNC fifo.waiters */
     /* The entry may be gone, its memory something else: then nobody waits there for what we have put. */
     waited = *done > before && shm_load_stale(&spot.fifo.line->first) != 0;
@@ -187,11 +188,14 @@ static int put_some(struct shm__tuples *tuples, const struct shm__key *key, cons
 }
 
 /* Stand in line for room. SHM_OK: try again. */
-static int wait_for_room(struct shm__tuples *tuples, const struct shm__key *key, int bell, struct shm__waiter *wait, u64 deadline_ns) {
+static int wait_for_room(struct shm__tuples *tuples, const struct shm__key *key, int bell, struct shm__waiter *wait,
+                         u64 deadline_ns, struct shm__glance *glance) {
   if (!wait->ref.offset) {
     struct shm__wakes wakes = {.count = 0};
     struct spot spot;
-    if (deadline_ns <= SHM__SPIN && !bell) return SHM_FULL;
+    if (deadline_ns == SHM__TRY && !bell) return SHM_FULL;
+    if (shm__spin(tuples->space, &tuples->patience, shm__glance_again, glance) == SHM_OK) return SHM_OK;
+    if (deadline_ns == SHM__SPIN && !bell) return SHM_FULL;
     int status = shm__waiter_make(tuples->space, SHM_WAITER_PUT, bell, deadline_ns, wait);
     if (status == SHM_OK) status = find_to_take(tuples, key, deadline_ns, &spot);
     if (status != SHM_OK) {
@@ -215,18 +219,19 @@ static int wait_for_room(struct shm__tuples *tuples, const struct shm__key *key,
 int shm__tuples_out(struct shm__tuples *tuples, const struct shm__key *key, const struct shm__value *values, u64 count, int bell,
                     struct shm__waiter *wait, u64 deadline_ns, u64 *done) {
   struct shm__shard shard = shm__tuples_shard_of(tuples, key);
+  struct shm__glance glance = {NULL, 0};
   u32 cells = 0;
   *done = 0;
   if (wait->ref.offset) { /* it stands in line already */
-    int status = wait_for_room(tuples, key, bell, wait, deadline_ns);
+    int status = wait_for_room(tuples, key, bell, wait, deadline_ns, &glance);
     if (status != SHM_OK) return status;
   }
   shm__patience_sends(tuples->space, &tuples->patience);
   for (;;) {
-    int status = put_some(tuples, key, values, count, deadline_ns, done, &cells);
+    int status = put_some(tuples, key, values, count, deadline_ns, done, &cells, &glance);
     if (status == SHM_NOT_FOUND) status = shm__tuples_add(tuples, &shard, key, deadline_ns);
     else if (status == SHM__GROW) status = add_segment(tuples, key, cells, deadline_ns);
-    else if (status == SHM_FULL) status = wait_for_room(tuples, key, bell, wait, deadline_ns);
+    else if (status == SHM_FULL) status = wait_for_room(tuples, key, bell, wait, deadline_ns, &glance);
     else return status;
     if (status != SHM_OK) return status;
   }
@@ -258,28 +263,31 @@ static int take_some(struct shm__tuples *tuples, const struct shm__key *key, u32
   return status;
 }
 
-/* The value at place is taken. If somebody waits at its key it may be for the block: then with the key's lock. */
-static void finish(struct shm__tuples *tuples, const struct shm__key *key, struct shm__place *place) {
+/* A value is taken at whose key somebody waits: it may be for its block. */
+static void finish_shown(struct shm__tuples *tuples, const struct shm__key *key, const struct shm__place *place) {
   struct shm__wakes wakes = {.count = 0};
   struct shm__fifo fifo = {.space = tuples->space, .id = tuples->id};
   struct shm__ref block = {place->cell->block, place->cell->block_gen};
   struct spot spot;
-  if (!block.offset || !shm_load_acquire(&place->line->first)) { /* who pins it came before we held it */
-    shm__block_free(tuples->space, shm__fifo_done(&fifo, place));
-  } else if (find_to_end(tuples, key, &spot) != SHM_OK) {
+  if (find_to_end(tuples, key, &spot) != SHM_OK) {
     shm__fifo_done(&fifo, place); /* a stopped process has it: the block stays ours until we leave */
-  } else {
-    if (spot.entry) shm__waiters_inherit(&spot.fifo, block);
-    block = shm__fifo_done(&fifo, place); /* nothing if somebody has inherited it */
-    leave_spot(tuples, &spot, &wakes, NULL);
-    shm__block_free(tuples->space, block);
+    return;
   }
-  place->cell = NULL;
+  if (spot.entry) shm__waiters_inherit(&spot.fifo, block);
+  block = shm__fifo_done(&fifo, place); /* nothing if somebody has inherited it */
+  leave_spot(tuples, &spot, &wakes, NULL);
+  shm__block_free(tuples->space, block);
 }
 
 void shm__tuples_taken(struct shm__tuples *tuples, const struct shm__key *key, const struct shm__place *place) {
-  struct shm__place held = *place;
-  finish(tuples, key, &held);
+  if (place->cell->block && shm_load_acquire(&place->line->first)) { /* who pins it came before we held it */
+    finish_shown(tuples, key, place);
+    return;
+  }
+  struct shm__fifo fifo;
+  fifo.space = tuples->space;
+  fifo.id = tuples->id;
+  shm__block_free(tuples->space, shm__fifo_done(&fifo, place));
 }
 
 void shm__tuples_return(struct shm__tuples *tuples, const struct shm__key *key, const struct shm__place *place) {
@@ -304,7 +312,10 @@ static int collect_grant(struct shm__tuples *tuples, const struct shm__key *key,
   if (!granted) return SHM_CLOSED;
   *place = shm__fifo_place(&fifo, segment, index);
   int status = place->cell && place->line ? shm__fifo_read_held(&fifo, place, value) : SHM_CORRUPTED;
-  if (status == SHM_OK && !value->block.offset && !(flags & SHM_TAKE_HOLD)) finish(tuples, key, place);
+  if (status == SHM_OK && !value->block.offset && !(flags & SHM_TAKE_HOLD)) {
+    shm__tuples_taken(tuples, key, place);
+    place->cell = NULL;
+  }
   return status;
 }
 
@@ -331,6 +342,21 @@ int shm__tuples_take(struct shm__tuples *tuples, const struct shm__key *key, u32
   int status = sleep_in_line(tuples, key, wait, SHM__WAITS_MESSAGE, deadline_ns);
   if (deadline_ns > SHM__SPIN) shm__learn(&tuples->patience, shm__monotonic_ns() - start_ns);
   return status == SHM_OK ? collect_grant(tuples, key, flags, wait, value, place) : status;
+}
+
+u32 shm__tuples_take_more(struct shm__tuples *tuples, const struct shm__key *key, u32 room, struct shm__value *values,
+                          struct shm__place *places) {
+  struct shm__wakes wakes;
+  struct shm__garbage garbage;
+  struct spot spot;
+  u32 count = 0;
+  wakes.count = garbage.count = 0;
+  if (find_to_take(tuples, key, SHM__TRY, &spot) != SHM_OK) return 0;
+  if (spot.entry && !shm__tuples_closed(tuples)) count = shm__fifo_serve_many(&spot.fifo, room, values, places, &wakes, &garbage);
+  int more = wakes.count == SHM__WAKES;
+  leave_spot(tuples, &spot, &wakes, &garbage);
+  if (more) serve_line(tuples, key);
+  return count;
 }
 
 /* ---- reading ------------------------------------------------------------------------------------------------------------------ */

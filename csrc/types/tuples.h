@@ -51,6 +51,9 @@ int shm__tuples_read(struct shm__tuples *tuples, const struct shm__key *key, int
 /* Leave the line. SHM_OK: at the last moment a value was given, as by take; SHM_EMPTY. */
 int shm__tuples_leave_line(struct shm__tuples *tuples, const struct shm__key *key, u32 flags, struct shm__waiter *wait,
                            struct shm__value *value, struct shm__place *place);
+/* Take further values of the key at once, up to room, without waiting: each is held at its place. How many. */
+u32 shm__tuples_take_more(struct shm__tuples *tuples, const struct shm__key *key, u32 room, struct shm__value *values,
+                          struct shm__place *places);
 /* What is held at place: taken for good, or not at all. */
 void shm__tuples_taken(struct shm__tuples *tuples, const struct shm__key *key, const struct shm__place *place);
 void shm__tuples_return(struct shm__tuples *tuples, const struct shm__key *key, const struct shm__place *place);

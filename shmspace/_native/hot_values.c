@@ -38,6 +38,12 @@ int hot_step_take(Call *call, uint64_t deadline_ns) {
   return shm_tuples_take(self->tuples, call->key, (uint32_t)call->key_length, call->flags, &call->wait, deadline_ns, &call->taken);
 }
 
+static uint32_t step_take_more(Call *call, shm_taken *taken, uint32_t room) {
+  Shelf *self = call->self;
+  if (self->queue) return shm_queue_take_more(self->queue, self->lane, taken, room);
+  return shm_tuples_take_more(self->tuples, call->key, (uint32_t)call->key_length, taken, room);
+}
+
 static int leave(Call *call) {
   Shelf *self = call->self;
   if (!call->wait.block) return SHM_EMPTY;
@@ -45,11 +51,11 @@ static int leave(Call *call) {
   return shm_tuples_leave(self->tuples, call->key, (uint32_t)call->key_length, call->flags, &call->wait, &call->taken);
 }
 
-void hot_taken(Call *call) {
+void hot_taken(Call *call, const shm_taken *taken, uint64_t count) {
   Shelf *self = call->self;
   if (call->flags & SHM_TAKE_READ) leave(call); /* gives up the pin */
-  else if (self->queue) shm_queue_taken(self->queue, self->lane, &call->taken);
-  else shm_tuples_taken(self->tuples, call->key, (uint32_t)call->key_length, &call->taken);
+  else if (self->queue) shm_queue_taken(self->queue, self->lane, taken, count);
+  else shm_tuples_taken(self->tuples, call->key, (uint32_t)call->key_length, taken, count);
 }
 
 void hot_return(Call *call) {
@@ -303,40 +309,76 @@ static PyObject *take_value(Call *call, int64_t timeout_ns, PyObject *otherwise)
     if (status == RAISED || hot_fail((PyObject *)call->self, status, call->what, timeout_ns) != 0) return NULL;
   }
   PyObject *value = hot_value_of(call, &decoded);
-  if (value || !decoded) hot_taken(call);
+  if (value || !decoded) hot_taken(call, &call->taken, 1);
   else hot_return(call);
   return value;
 }
 
-/* The values of a batch: waits for the first only. */
+/* What a call has taken so far, all of it held until it returns. */
+struct taken_list {
+  shm_taken *taken;
+  Py_ssize_t count, room;
+};
+
+static int make_room(struct taken_list *list) {
+  if (list->room - list->count >= BATCH) return 0;
+  Py_ssize_t room = list->room ? 2 * list->room : BATCH;
+  shm_taken *grown = realloc(list->taken, (size_t)room * sizeof *grown);
+  if (!grown) {
+    PyErr_NoMemory();
+    return -1;
+  }
+  list->taken = grown;
+  list->room = room;
+  return 0;
+}
+
+/* Take more, at most so many: 1; 0: there is none; -1: an exception is set. Only the first is waited for. */
+static int take_more(Call *call, struct taken_list *list, Py_ssize_t most, int64_t timeout_ns) {
+  if (make_room(list) != 0) return -1;
+  if (list->count > 0) {
+    uint32_t more = step_take_more(call, list->taken + list->count, (uint32_t)(most < BATCH ? most : BATCH));
+    list->count += more;
+    return more > 0;
+  }
+  for (;;) {
+    if (!is_open(call->self, call->what)) return -1;
+    look_sometimes(call);
+    int status = hot_persist(call, hot_step_take, SHM_EMPTY, timeout_ns);
+    if (status == SHM_OK) break;
+    if (status == RAISED || hot_fail((PyObject *)call->self, status, call->what, timeout_ns) != 0) return -1;
+  }
+  list->taken[list->count++] = call->taken;
+  return 1;
+}
+
+/* The values of a batch. What is not given goes back, and the newest first: so they keep their order. */
 static PyObject *take_all(Call *call, Py_ssize_t count, int64_t timeout_ns) {
+  struct taken_list list = {NULL, 0, 0};
   PyObject *values = PyList_New(0);
-  while (values && PyList_Size(values) < count) {
-    Py_ssize_t have = PyList_Size(values);
-    int decoded, status = SHM_CLOSED;
-    if (have > 0) {
-      status = hot_step_take(call, 0);
-    } else if (is_open(call->self, call->what)) {
-      look_sometimes(call);
-      status = hot_persist(call, hot_step_take, SHM_EMPTY, timeout_ns);
-      if (status != SHM_OK && status != RAISED && hot_fail((PyObject *)call->self, status, call->what, timeout_ns) == 0) continue;
-    }
-    if (status != SHM_OK && have > 0) return values;
-    PyObject *value = status == SHM_OK ? hot_value_of(call, &decoded) : NULL;
-    if (value && hot_append(values, value) == 0) {
-      hot_taken(call);
+  Py_ssize_t given = 0;
+  int more = values ? 1 : -1, decoded = 1;
+  while (more > 0 && given < count) {
+    if (given == list.count) {
+      more = take_more(call, &list, count - given, timeout_ns);
       continue;
     }
-    if (status == SHM_OK && (decoded || have > 0)) hot_return(call); /* what cannot be decoded is the first of the next call */
-    else if (status == SHM_OK) hot_taken(call);
-    if (have > 0 && status == SHM_OK && PyErr_ExceptionMatches(PyExc_Exception)) {
-      PyErr_Clear();
-      return values;
-    }
-    if (have > 0 && !PyErr_Occurred()) return values;
-    Py_DECREF(values);
-    return NULL;
+    call->taken = list.taken[given];
+    if (hot_append(values, hot_value_of(call, &decoded)) == 0) given++;
+    else more = -1;
   }
+  if (more < 0 && given > 0 && PyErr_ExceptionMatches(PyExc_Exception)) {
+    PyErr_Clear(); /* what cannot be decoded is the first of the next call */
+  } else if (more < 0) {
+    given = decoded ? 0 : 1; /* unless it is the first of this one: then it is lost */
+    Py_CLEAR(values);
+  }
+  while (list.count > given) {
+    call->taken = list.taken[--list.count];
+    hot_return(call);
+  }
+  if (given > 0) hot_taken(call, list.taken, (uint64_t)given);
+  free(list.taken);
   return values;
 }
 

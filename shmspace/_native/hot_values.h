@@ -53,7 +53,7 @@ void hot_look_for_dead(Call *call);
 PyObject *hot_value_of(Call *call, int *decoded);
 
 /* What was taken is taken for good; or it goes back. */
-void hot_taken(Call *call);
+void hot_taken(Call *call, const shm_taken *taken, uint64_t count);
 void hot_return(Call *call);
 
 /* The key argument of a call of a tuple space: 0, or -1 with an exception. */

@@ -46,8 +46,8 @@ static inline int shelf_leave(const struct shelf *shelf, u32 flags, shm_wait *wa
 
 static inline void shelf_taken(const struct shelf *shelf, shm_taken *taken) {
   if (!taken->held) return;
-  if (!shelf->key) shm_queue_taken(shelf->queue, shelf->lane, taken);
-  else shm_tuples_taken(shelf->tuples, shelf->key, key_length(shelf), taken);
+  if (!shelf->key) shm_queue_taken(shelf->queue, shelf->lane, taken, 1);
+  else shm_tuples_taken(shelf->tuples, shelf->key, key_length(shelf), taken, 1);
 }
 
 static inline void shelf_return(const struct shelf *shelf, shm_taken *taken) {

@@ -64,9 +64,9 @@ static int leave_at(const struct spot *at, u32 flags, shm_wait *wait, shm_taken 
 static void finish_at(const struct spot *at, shm_taken *taken, int back) {
   if (!taken->held) return;
   if (at->queue && back) DO(shm_queue_nack, at->queue, at->lane, taken);
-  else if (at->queue) DO(shm_queue_taken, at->queue, at->lane, taken);
+  else if (at->queue) DO(shm_queue_taken, at->queue, at->lane, taken, 1);
   else if (back) DO(shm_tuples_return, at->tuples, at->key, (u32)strlen(at->key), taken);
-  else DO(shm_tuples_taken, at->tuples, at->key, (u32)strlen(at->key), taken);
+  else DO(shm_tuples_taken, at->tuples, at->key, (u32)strlen(at->key), taken, 1);
 }
 
 /* Put one, or take or read one, and have done with it. */

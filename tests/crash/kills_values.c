@@ -72,8 +72,8 @@ static int take(const struct shelf *at, uint32_t flags, uint64_t deadline_ns, sh
 
 static void finish(const struct shelf *at, shm_taken *taken) {
   if (!taken->held) return;
-  if (queue) shm_queue_taken(queue, at->lane, taken);
-  else shm_tuples_taken(tuples, at->key, at->length, taken);
+  if (queue) shm_queue_taken(queue, at->lane, taken, 1);
+  else shm_tuples_taken(tuples, at->key, at->length, taken, 1);
 }
 
 static uint64_t id_of(struct world *world, const shm_taken *taken) {

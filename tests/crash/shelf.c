@@ -148,8 +148,8 @@ static void note(struct world *world, uint64_t id) {
 
 void shelf_taken(struct world *world, uint32_t lane, uint64_t key, shm_taken *taken) {
   uint64_t id = shelf_id(world, taken);
-  if (taken->held && shelf_is_queue()) shm_queue_taken(shelf.queue, lane, taken);
-  else if (taken->held) shm_tuples_taken(shelf.tuples, shelf.keys[key], shelf_key_length(key), taken);
+  if (taken->held && shelf_is_queue()) shm_queue_taken(shelf.queue, lane, taken, 1);
+  else if (taken->held) shm_tuples_taken(shelf.tuples, shelf.keys[key], shelf_key_length(key), taken, 1);
   note(world, id);
 }
 

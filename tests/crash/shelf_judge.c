@@ -46,8 +46,8 @@ static void drain(struct world *world, uint32_t lane, uint64_t key, struct found
     last = id;
     found->ids[found->count++] = id;
     found->dead_letters += lane == 1;
-    if (shelf_is_queue()) shm_queue_taken(shelf.queue, lane, &taken);
-    else shm_tuples_taken(shelf.tuples, shelf.keys[key], shelf_key_length(key), &taken);
+    if (shelf_is_queue()) shm_queue_taken(shelf.queue, lane, &taken, 1);
+    else shm_tuples_taken(shelf.tuples, shelf.keys[key], shelf_key_length(key), &taken, 1);
     deadline_ns = 0;
   }
 }
