@@ -7,8 +7,6 @@
 
 #include <stdlib.h>
 
-enum { BATCH = 64 };
-
 /* ---- steps ----------------------------------------------------------------------------------------------------------------- */
 int hot_step_put(Call *call, uint64_t deadline_ns) {
   Shelf *self = call->self;
@@ -36,12 +34,6 @@ int hot_step_take(Call *call, uint64_t deadline_ns) {
   Shelf *self = call->self;
   if (self->queue) return shm_queue_take(self->queue, self->lane, call->flags, &call->wait, deadline_ns, &call->taken);
   return shm_tuples_take(self->tuples, call->key, (uint32_t)call->key_length, call->flags, &call->wait, deadline_ns, &call->taken);
-}
-
-static uint32_t step_take_more(Call *call, shm_taken *taken, uint32_t room) {
-  Shelf *self = call->self;
-  if (self->queue) return shm_queue_take_more(self->queue, self->lane, taken, room);
-  return shm_tuples_take_more(self->tuples, call->key, (uint32_t)call->key_length, taken, room);
 }
 
 static int leave(Call *call) {
@@ -81,7 +73,7 @@ void hot_look_for_dead(Call *call) {
   Py_END_ALLOW_THREADS
 }
 
-static void look_sometimes(Call *call) {
+void hot_look_sometimes(Call *call) {
   if ((++call->self->takes & 15) == 0) hot_look_for_dead(call);
 }
 
@@ -142,7 +134,7 @@ int hot_key(Call *call, PyObject *key) {
   return 0;
 }
 
-static int is_open(Shelf *self, const char *what) {
+int shelf_is_open(Shelf *self, const char *what) {
   if (self->queue || self->tuples) return 1;
   hot_fail((PyObject *)self, SHM_CLOSED, what, FOREVER);
   if (!PyErr_Occurred()) PyErr_SetString(PyExc_RuntimeError, "closed");
@@ -169,7 +161,7 @@ static int put_value(Call *call, PyObject *value, int64_t timeout_ns) {
   call->pieces = &piece;
   call->count = 1;
   for (;;) {
-    if (!is_open(self, call->what)) break;
+    if (!shelf_is_open(self, call->what)) break;
     int status;
     if (piece.length_bytes < LONG_COPY) {
       status = hot_persist(call, hot_step_put, SHM_FULL, timeout_ns);
@@ -198,7 +190,7 @@ static PyObject *put_all(Call *call, PyObject *values, int64_t timeout_ns) {
   if (list && kept && pieces && hot_encode_all((PyObject *)self, &self->coder, list, kept, pieces) == 0) {
     call->pieces = pieces;
     call->count = (uint64_t)count;
-    while (put < 0 && is_open(self, call->what)) {
+    while (put < 0 && shelf_is_open(self, call->what)) {
       int status = count ? hot_persist(call, hot_step_put, SHM_FULL, timeout_ns) : SHM_OK;
       if (status == SHM_OK || (status != RAISED && status != SHM_FORKED && call->done > 0)) put = (Py_ssize_t)call->done;
       else if (status == RAISED || hot_fail((PyObject *)self, status, call->what, timeout_ns) != 0) break;
@@ -298,8 +290,8 @@ PyObject *hot_value_of(Call *call, int *decoded) {
 static PyObject *take_value(Call *call, int64_t timeout_ns, PyObject *otherwise) {
   int decoded;
   for (;;) {
-    if (!is_open(call->self, call->what)) return NULL;
-    look_sometimes(call);
+    if (!shelf_is_open(call->self, call->what)) return NULL;
+    hot_look_sometimes(call);
     int status = hot_persist(call, hot_step_take, SHM_EMPTY, timeout_ns);
     if (status == SHM_OK) break;
     if (otherwise && (status == SHM_EMPTY || (status == SHM_CLOSED && shm_tuples_is_shut(call->self->tuples)))) {
@@ -314,87 +306,6 @@ static PyObject *take_value(Call *call, int64_t timeout_ns, PyObject *otherwise)
   return value;
 }
 
-/* What a call has taken so far, all of it held until it returns. */
-struct taken_list {
-  shm_taken *taken;
-  Py_ssize_t count, room;
-};
-
-static int make_room(struct taken_list *list) {
-  if (list->room - list->count >= BATCH) return 0;
-  Py_ssize_t room = list->room ? 2 * list->room : BATCH;
-  shm_taken *grown = realloc(list->taken, (size_t)room * sizeof *grown);
-  if (!grown) {
-    PyErr_NoMemory();
-    return -1;
-  }
-  list->taken = grown;
-  list->room = room;
-  return 0;
-}
-
-/* Take more, at most so many: 1; 0: there is none; -1: an exception is set. Only the first is waited for. */
-static int take_more(Call *call, struct taken_list *list, Py_ssize_t most, int64_t timeout_ns) {
-  if (make_room(list) != 0) return -1;
-  if (list->count > 0) {
-    uint32_t more = step_take_more(call, list->taken + list->count, (uint32_t)(most < BATCH ? most : BATCH));
-    list->count += more;
-    return more > 0;
-  }
-  for (;;) {
-    if (!is_open(call->self, call->what)) return -1;
-    look_sometimes(call);
-    int status = hot_persist(call, hot_step_take, SHM_EMPTY, timeout_ns);
-    if (status == SHM_OK) break;
-    if (status == RAISED || hot_fail((PyObject *)call->self, status, call->what, timeout_ns) != 0) return -1;
-  }
-  list->taken[list->count++] = call->taken;
-  return 1;
-}
-
-/* The values of a batch. What is not given goes back, and the newest first: so they keep their order. */
-static PyObject *take_all(Call *call, Py_ssize_t count, int64_t timeout_ns) {
-  struct taken_list list = {NULL, 0, 0};
-  PyObject *values = PyList_New(0);
-  Py_ssize_t given = 0;
-  int more = values ? 1 : -1, decoded = 1;
-  while (more > 0 && given < count) {
-    if (given == list.count) {
-      more = take_more(call, &list, count - given, timeout_ns);
-      continue;
-    }
-    call->taken = list.taken[given];
-    if (hot_append(values, hot_value_of(call, &decoded)) == 0) given++;
-    else more = -1;
-  }
-  if (more < 0 && given > 0 && PyErr_ExceptionMatches(PyExc_Exception)) {
-    PyErr_Clear(); /* what cannot be decoded is the first of the next call */
-  } else if (more < 0) {
-    given = decoded ? 0 : 1; /* unless it is the first of this one: then it is lost */
-    Py_CLEAR(values);
-  }
-  while (list.count > given) {
-    call->taken = list.taken[--list.count];
-    hot_return(call);
-  }
-  if (given > 0) hot_taken(call, list.taken, (uint64_t)given);
-  free(list.taken);
-  return values;
-}
-
-static Py_ssize_t checked_count(PyObject *count) {
-  int beyond = 0; /* 64 bits: nothing waits in such numbers */
-  if (!PyLong_Check(count) || PyBool_Check(count)) {
-    PyErr_Format(PyExc_TypeError, "max_count must be an int, not %R", count);
-    return -1;
-  }
-  long long most = PyLong_AsLongLongAndOverflow(count, &beyond);
-  if (beyond > 0) return PY_SSIZE_T_MAX;
-  if (beyond == 0 && most >= 1) return (Py_ssize_t)most;
-  PyErr_Format(PyExc_ValueError, "max_count=%R is below 1", count);
-  return -1;
-}
-
 static PyObject *queue_get(PyObject *object, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames) {
   static const char *const names[] = {"block", "timeout"};
   PyObject *slots[2] = {NULL, NULL};
@@ -403,17 +314,6 @@ static PyObject *queue_get(PyObject *object, PyObject *const *args, Py_ssize_t n
   hot_begin(&call, (Shelf *)object, "get", SHM_TAKE_HOLD);
   int64_t timeout_ns = blocking_timeout(slots[0], slots[1]);
   return timeout_ns == -2 ? NULL : take_value(&call, timeout_ns, NULL);
-}
-
-static PyObject *queue_get_many(PyObject *object, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames) {
-  static const char *const names[] = {"max_count", "timeout"};
-  PyObject *slots[2];
-  if (hot_arguments(args, nargs, kwnames, names, 1, 2, slots) != 0) return NULL;
-  Call call;
-  hot_begin(&call, (Shelf *)object, "get_many", SHM_TAKE_HOLD);
-  Py_ssize_t count = checked_count(slots[0]);
-  int64_t timeout_ns = count < 0 ? -2 : hot_timeout(slots[1], FOREVER);
-  return timeout_ns == -2 ? NULL : take_all(&call, count, timeout_ns);
 }
 
 static PyObject *take_key(PyObject *object, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames, const char *what, uint32_t flags) {
@@ -449,17 +349,6 @@ static PyObject *tuples_try_take(PyObject *object, PyObject *const *args, Py_ssi
 
 static PyObject *tuples_try_read(PyObject *object, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames) {
   return try_key(object, args, nargs, kwnames, "try_read", SHM_TAKE_READ);
-}
-
-static PyObject *tuples_take_many(PyObject *object, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames) {
-  static const char *const names[] = {"key", "max_count", "timeout"};
-  PyObject *slots[3];
-  if (hot_arguments(args, nargs, kwnames, names, 2, 3, slots) != 0) return NULL;
-  Call call;
-  hot_begin(&call, (Shelf *)object, "take_many", SHM_TAKE_HOLD);
-  Py_ssize_t count = checked_count(slots[1]);
-  int64_t timeout_ns = count < 0 ? -2 : hot_timeout(slots[2], FOREVER);
-  return timeout_ns == -2 || hot_key(&call, slots[0]) != 0 ? NULL : take_all(&call, count, timeout_ns);
 }
 
 /* ---- the type -------------------------------------------------------------------------------------------------------------- */
@@ -504,13 +393,13 @@ static PyMethodDef shelf_methods[] = {
     {"_put_nowait", CALL(queue_put_nowait), FAST, NULL},
     {"_put_many", CALL(queue_put_many), FAST, NULL},
     {"_get", CALL(queue_get), FAST, NULL},
-    {"_get_many", CALL(queue_get_many), FAST, NULL},
+    {"_get_many", CALL(shelf_get_many), FAST, NULL},
     {"_lease", CALL(shelf_lease), FAST, NULL},
     {"_adopt_lease", shelf_adopt_lease, METH_O, NULL},
     {"_out", CALL(tuples_out), FAST, NULL},
     {"_out_many", CALL(tuples_out_many), FAST, NULL},
     {"_take", CALL(tuples_take), FAST, NULL},
-    {"_take_many", CALL(tuples_take_many), FAST, NULL},
+    {"_take_many", CALL(shelf_take_many), FAST, NULL},
     {"_read", CALL(tuples_read), FAST, NULL},
     {"_try_take", CALL(tuples_try_take), FAST, NULL},
     {"_try_read", CALL(tuples_try_read), FAST, NULL},

@@ -46,8 +46,12 @@ static inline void hot_begin(Call *call, Shelf *self, const char *what, uint32_t
  * nothing was taken. */
 int hot_persist(Call *call, step *step, int none, int64_t timeout_ns);
 
-/* Look whether somebody has died who holds a value. */
+/* Look whether somebody has died who holds a value: at most every 10 ms; or only at some calls. */
 void hot_look_for_dead(Call *call);
+void hot_look_sometimes(Call *call);
+
+/* 1, or 0 with an exception. */
+int shelf_is_open(Shelf *self, const char *what);
 
 /* The value that was taken, a new reference; NULL with an exception. *decoded 0: it cannot be decoded. */
 PyObject *hot_value_of(Call *call, int *decoded);
@@ -62,6 +66,8 @@ int hot_key(Call *call, PyObject *key);
 extern PyType_Spec hot_shelf_spec, hot_lease_spec;
 extern PyTypeObject *hot_lease_type;
 PyObject *shelf_adopt_lease(PyObject *object, PyObject *address);
+PyObject *shelf_get_many(PyObject *object, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
+PyObject *shelf_take_many(PyObject *object, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
 PyObject *shelf_lease(PyObject *object, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
 
 #endif

@@ -71,7 +71,7 @@ def test_a_batch_stops_before_what_was_delivered_too_often(space: shmspace.Space
         lease.nack()
     leases[0].ack()
     assert queue.get_many(100) == list(range(3, 10))
-    assert queue.dead_letters().get_many(100) == [1, 2]
+    assert sorted(queue.dead_letters.get_many(100)) == [1, 2]
 
 
 def test_a_bounded_queue_lets_all_who_wait_in_when_many_leave_at_once(space: shmspace.Space) -> None:

@@ -14,6 +14,7 @@ STOCK(q_grow, QUEUE, .values = 16, .size_bytes = BLOCK_BYTES, .puts = 1)
 STOCK(q_take, QUEUE, .values = 3, .size_bytes = SMALL_BYTES, .takes = 1)
 STOCK(q_take_block, QUEUE, .values = 3, .size_bytes = BLOCK_BYTES, .takes = 1)
 STOCK(q_collect, QUEUE, .values = 82, .size_bytes = SMALL_BYTES, .takes = 1)
+STOCK(q_take_many, QUEUE, .values = 20, .size_bytes = MIXED_BYTES, .takes = 20)
 STOCK(q_lease, QUEUE, .values = 2, .size_bytes = MIXED_BYTES, .takes = 1)
 STOCK(q_lease_kept, QUEUE, .values = 2, .size_bytes = BLOCK_BYTES, .holds = 1)
 STOCK(q_bury, QUEUE, .values = 4, .size_bytes = MIXED_BYTES, .max_deliveries = 1, .takes = 1)
@@ -21,6 +22,7 @@ STOCK(q_one, QUEUE, .values = 1, .size_bytes = BLOCK_BYTES, .takes = 1)
 STOCK(q_none, QUEUE, .size_bytes = SMALL_BYTES, .puts = 1, .takes = 1)
 STOCK(q_none_block, QUEUE, .size_bytes = BLOCK_BYTES, .puts = 1, .takes = 1)
 STOCK(q_full, QUEUE, .bound = 2, .values = 2, .size_bytes = SMALL_BYTES, .puts = 1, .takes = 1)
+STOCK(q_full_many, QUEUE, .bound = 2, .values = 2, .size_bytes = SMALL_BYTES, .puts = 1, .takes = 3)
 STOCK(q_shut, QUEUE, .values = 3, .size_bytes = MIXED_BYTES, .shuts = 1)
 STOCK(q_discard, QUEUE, .values = 3, .size_bytes = MIXED_BYTES, .takes = 3, .shuts = 1)
 STOCK(q_deleted, QUEUE, .values = 18, .size_bytes = BLOCK_BYTES, .deletes = 1)
@@ -31,6 +33,7 @@ static void put_patiently(struct world *world) { shelf_put(world, 0, patience_ns
 static void put_nine(struct world *world) { shelf_put_many(world, 0, 9); }
 static void take_one(struct world *world) { shelf_take(world, 0, 0, 0); }
 static void take_held(struct world *world) { shelf_take(world, 0, SHM_TAKE_HOLD, 0); }
+static void take_many(struct world *world) { shelf_take_many(world, 0); }
 static void take_patiently(struct world *world) { shelf_take(world, 0, 0, patience_ns()); }
 static void hold_patiently(struct world *world) { shelf_take(world, 0, SHM_TAKE_HOLD, patience_ns()); }
 
@@ -192,6 +195,8 @@ SCENE(q_grow, q_grow, put_one)
 SCENE(q_take, q_take, take_one)
 SCENE(q_take_held, q_take, take_held)
 SCENE(q_take_block, q_take_block, take_one)
+SCENE(q_take_many, q_take_many, take_many)
+SCENE(q_many_waited, q_full_many, take_many, SLEEPER("q_putter_asleep"))
 SCENE(q_collect, q_collect, take_two, .ready = ready_taken)
 SCENE(q_stand, q_none, stand_and_leave)
 SCENE(q_given, q_none_block, take_given, .ready = ready_standing, AFTER_ACT("q_put_block"))
@@ -224,7 +229,7 @@ SCENE(q_put_awaited, q_full, put_patiently, .meanwhile = take_when_awaited)
 
 const struct scene *const queue_scenes[] = {
     &q_taker_asleep, &q_holder_asleep, &q_putter_asleep, &q_joiner_asleep, &q_last_asleep,
-    &q_put, &q_put_block, &q_put_many, &q_grow, &q_take, &q_take_held, &q_take_block, &q_collect, &q_stand,
+    &q_put, &q_put_block, &q_put_many, &q_grow, &q_take, &q_take_held, &q_take_block, &q_take_many, &q_many_waited, &q_collect, &q_stand,
     &q_given, &q_given_late, &q_room_given, &q_room_late, &q_leave_leased, &q_leave_line, &q_lease_ack, &q_lease_nack, &q_leased, &q_nack_unlocked, &q_bury, &q_bury_more, &q_task_done, &q_shut, &q_discard,
     &q_discard_leased, &q_delete_used, &q_delete, &q_wake_taker, &q_wake_holder, &q_wake_putter, &q_wake_joiner,
     &q_nack_waited, &q_shut_waited, &q_take_awaited, &q_hold_awaited, &q_put_awaited, NULL};

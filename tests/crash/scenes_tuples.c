@@ -15,6 +15,7 @@ STOCK(t_take, TUPLES, .values = 2, .size_bytes = SMALL_BYTES, .takes = 1)
 STOCK(t_take_block, TUPLES, .values = 2, .size_bytes = BLOCK_BYTES, .takes = 1)
 STOCK(t_take_one, TUPLES, .values = 1, .size_bytes = BLOCK_BYTES, .takes = 1)
 STOCK(t_kept, TUPLES, .values = 2, .size_bytes = BLOCK_BYTES, .holds = 1)
+STOCK(t_take_many, TUPLES, .values = 7, .size_bytes = MIXED_BYTES, .takes = 7)
 STOCK(t_collect, TUPLES, .values = 22, .size_bytes = SMALL_BYTES, .takes = 1)
 STOCK(t_take_keys, .kind = SHM_KIND_TUPLES, .keys = KEYS, .values = 3, .size_bytes = MIXED_BYTES, .takes = 1)
 STOCK(t_none, TUPLES, .size_bytes = SMALL_BYTES, .puts = 1, .takes = 1)
@@ -27,6 +28,7 @@ STOCK(t_deleted, .kind = SHM_KIND_TUPLES, .keys = 10, .values = 2, .size_bytes =
 
 /* ---- putting --------------------------------------------------------------------------------------------------------------- */
 static void put_one(struct world *world) { shelf_put(world, 0, 0); }
+static void take_many(struct world *world) { shelf_take_many(world, 0); }
 static void put_patiently(struct world *world) { shelf_put(world, 0, patience_ns()); }
 static void put_nine(struct world *world) { shelf_put_many(world, 0, 9); }
 
@@ -234,6 +236,7 @@ SCENE(t_take_held, t_take, take_held)
 SCENE(t_take_block, t_take_block, take_one)
 SCENE(t_take_keys, t_take_keys, take_keys)
 SCENE(t_remove, t_take_keys, take_last, .ready = ready_emptied)
+SCENE(t_take_many, t_take_many, take_many)
 SCENE(t_collect, t_collect, take_two, .ready = ready_taken)
 SCENE(t_return, t_take_block, take_and_return)
 SCENE(t_stand, t_none, stand_and_leave)
@@ -272,6 +275,6 @@ const struct scene *const tuples_scenes[] = {
     &t_taker_asleep, &t_reader_asleep, &t_putter_asleep, &t_last_asleep,
     &t_put, &t_put_many, &t_new, &t_new_keys, &t_rehash, &t_take, &t_take_held, &t_take_block, &t_take_keys, &t_remove,
     &t_given, &t_given_late, &t_shown, &t_shown_late, &t_room_given, &t_room_late, &t_leave_held, &t_leave_looking, &t_leave_line,
-    &t_collect, &t_return, &t_stand, &t_look, &t_look_block, &t_looking, &t_take_pinned, &t_two_pins, &t_own_pin,
+    &t_take_many, &t_collect, &t_return, &t_stand, &t_look, &t_look_block, &t_looking, &t_take_pinned, &t_two_pins, &t_own_pin,
     &t_look_away, &t_shut, &t_discard, &t_discard_pinned, &t_delete_used, &t_delete, &t_wake_taker, &t_wake_reader,
     &t_wake_putter, &t_return_waited, &t_shut_waited, &t_take_awaited, &t_hold_awaited, &t_look_awaited, &t_put_awaited, NULL};

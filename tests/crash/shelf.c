@@ -171,6 +171,21 @@ int shelf_take(struct world *world, uint64_t key, uint32_t flags, uint64_t deadl
   return status;
 }
 
+void shelf_take_many(struct world *world, uint64_t key) {
+  static shm_taken taken[MANY_MOST];
+  uint64_t ids[MANY_MOST], count = shelf_hold(world, 0, key, SHM_TAKE_HOLD, 0, taken) == SHM_OK;
+  if (count == 0) return;
+  for (uint32_t more = 1; more > 0 && count < MANY_MOST; count += more) {
+    uint32_t room = (uint32_t)(MANY_MOST - count);
+    more = shelf_is_queue() ? shm_queue_take_more(shelf.queue, 0, &taken[count], room)
+                            : shm_tuples_take_more(shelf.tuples, shelf.keys[key], shelf_key_length(key), &taken[count], room);
+  }
+  for (uint64_t i = 0; i < count; i++) ids[i] = shelf_id(world, &taken[i]);
+  if (shelf_is_queue()) shm_queue_taken(shelf.queue, 0, taken, count);
+  else shm_tuples_taken(shelf.tuples, shelf.keys[key], shelf_key_length(key), taken, count);
+  for (uint64_t i = 0; i < count; i++) note(world, ids[i]);
+}
+
 int shelf_look(struct world *world, uint64_t key, uint64_t deadline_ns, shm_wait *wait, shm_taken *taken) {
   struct progress *progress = progress_of(world);
   uint64_t before_ns = shm_monotonic_ns();

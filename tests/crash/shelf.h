@@ -47,6 +47,8 @@ int shelf_put_many(struct world *world, uint64_t key, uint64_t count);
 int shelf_hold(struct world *world, uint32_t lane, uint64_t key, uint32_t flags, uint64_t deadline_ns, shm_taken *taken);
 void shelf_taken(struct world *world, uint32_t lane, uint64_t key, shm_taken *taken);
 int shelf_take(struct world *world, uint64_t key, uint32_t flags, uint64_t deadline_ns);
+/* As many as there are, at once. */
+void shelf_take_many(struct world *world, uint64_t key);
 void shelf_ack(struct world *world, shm_taken *taken);
 int shelf_look(struct world *world, uint64_t key, uint64_t deadline_ns, shm_wait *wait, shm_taken *taken);
 void shelf_look_away(uint64_t key, shm_wait *wait);
