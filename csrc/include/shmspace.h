@@ -23,6 +23,8 @@ typedef struct shm_queue shm_queue;
 typedef struct shm_tuples shm_tuples;
 typedef struct shm_lock shm_lock;
 typedef struct shm_log shm_log;
+typedef struct shm_store shm_store;
+typedef struct shm_watch shm_watch;
 
 /* SHM_OPEN_STRANGER: map it only; shm_space_attach_again then makes this process a member. */
 enum { SHM_OPEN_CREATE = 1, SHM_OPEN_READONLY = 2, SHM_OPEN_MODE_GIVEN = 4, SHM_OPEN_STRANGER = 8 };
@@ -349,6 +351,100 @@ uint64_t shm_log_deletions(shm_log *log, uint32_t shard);
 uint32_t shm_hash(const void *data, uint64_t size_bytes);
 uint64_t shm_log_record_bytes(uint64_t key_bytes, uint64_t data_bytes);
 int shm_log_stat(shm_log *log, uint32_t shard, shm_log_facts *facts);
+/* ---- stores: kind 6. Keys and globs are UTF-8 of the form that API.md asks for: whoever calls has checked that ---- */
+typedef struct {
+  uint32_t shards, feed;
+  uint32_t quiet_bytes, pad; /* globs of keys without events, a NUL behind each */
+  const void *quiet;
+  char codec[32];
+} shm_store_options;
+
+enum { SHM_GIVEN_FEED = 131072, SHM_GIVEN_NO_EVENTS = 262144 };
+
+/* What stands beside a value. */
+typedef struct {
+  uint64_t version, length_bytes;
+  int64_t created, updated;
+  uint64_t expires_ns; /* CLOCK_MONOTONIC; 0: never */
+  uint32_t codec, pad;
+} shm_item_facts;
+
+enum {
+  SHM_WRITE_CREATED = 1,  /* created is given */
+  SHM_WRITE_UPDATED = 2,  /* updated is given */
+  SHM_WRITE_IF = 4,       /* only if the version is still if_version; 0: only if there is no such key */
+  SHM_WRITE_SILENT = 8,   /* no event */
+  SHM_WRITE_KEEP_TTL = 16 /* a time to live that the key has goes on, ttl_ns is for a new key */
+};
+
+typedef struct {
+  int64_t created, updated;
+  uint64_t ttl_ns; /* 0: none */
+  uint64_t if_version;
+  uint64_t holder; /* whose locks do not count: a thread, as for shm_store_lock */
+  uint32_t flags, pad;
+} shm_write;
+
+typedef struct {
+  uint64_t keys, size_bytes, events, watchers;
+} shm_store_facts;
+
+int shm_store_open(shm_space *space, const char *name, uint32_t name_length, const shm_store_options *options, uint32_t given,
+                   int create, uint64_t deadline_ns, shm_store **store);
+void shm_store_mark_closing(shm_store *store);
+void shm_store_close(shm_store *store);
+void shm_store_free(shm_store *store);
+int shm_store_alive(shm_store *store);
+void shm_store_get_options(shm_store *store, shm_store_options *options);
+/* Copy a value, without a lock. SHM_NOT_FOUND; SHM_SHORT: it has facts->length_bytes, more than there is room for. */
+int shm_store_get(shm_store *store, const void *key, uint32_t key_length, void *value, uint64_t room_bytes, shm_item_facts *facts);
+/* Changes. *facts: as the key is now; of SHM_MISMATCH (if_version): as it is, version 0 if there is none; of a removal: as it
+ * was. SHM_LOCKED: somebody else has the key's lock and the deadline has come; SHM_TIMEOUT: a stopped process has the shard. */
+int shm_store_set(shm_store *store, const void *key, uint32_t key_length, const shm_piece *value, const shm_write *how,
+                  uint64_t deadline_ns, shm_item_facts *facts);
+/* Add to an integer in MessagePack, or make one. SHM_INVALID: it is something else, or the sum does not fit *value. */
+int shm_store_incr(shm_store *store, const void *key, uint32_t key_length, int64_t by, const shm_write *how, uint64_t deadline_ns,
+                   int64_t *value, shm_item_facts *facts);
+int shm_store_remove(shm_store *store, const void *key, uint32_t key_length, const shm_write *how, uint64_t deadline_ns,
+                     shm_item_facts *facts);
+/* Remove all keys that match, or all (glob NULL), at once; *keys: which, as shm_store_keys gives them. */
+int shm_store_remove_all(shm_store *store, const void *glob, uint32_t glob_length, const shm_write *how, uint64_t deadline_ns,
+                         uint8_t **keys, uint64_t *size_bytes, uint64_t *count);
+/* Keys that match, or all (glob NULL): each as its length (u32) and its bytes; in byte order, or by created within since and
+ * until, the first `limit` of them. *keys is to be given to shm_store_free_keys. */
+enum { SHM_KEYS_SORTED = 0, SHM_KEYS_OLDEST = 1, SHM_KEYS_NEWEST = 2 };
+int shm_store_keys(shm_store *store, const void *glob, uint32_t glob_length, uint32_t order, int64_t since, int64_t until,
+                   uint64_t limit, uint64_t deadline_ns, uint8_t **keys, uint64_t *size_bytes, uint64_t *count);
+void shm_store_free_keys(uint8_t *keys);
+int64_t shm_store_length(shm_store *store);
+/* counts: keys of each shard */
+int shm_store_stat(shm_store *store, uint64_t deadline_ns, shm_store_facts *facts, uint64_t *counts);
+/* A key's lock, for this holder (not 0, of this process). SHM_LOCKED: the deadline has come; SHM_INVALID: the holder has it. */
+int shm_store_lock(shm_store *store, const void *key, uint32_t key_length, uint64_t holder, uint64_t deadline_ns, int *owner_died);
+int shm_store_unlock(shm_store *store, const void *key, uint32_t key_length, uint64_t holder);
+/* Token of the member that has it, 0: nobody. */
+uint32_t shm_store_holder(shm_store *store, const void *key, uint32_t key_length, uint64_t *since_ns);
+/* Ring this member's bell when a lock is free. */
+void shm_store_arm_locks(shm_store *store);
+/* Events. key, value: until the next call for this watch. lost: of SHM_LAGGED, at least so many. */
+enum { SHM_EVENT_SET = 1, SHM_EVENT_DEL = 2 };
+typedef struct {
+  uint64_t seq, lost;
+  uint32_t op, key_length;
+  const uint8_t *key, *value;
+  shm_item_facts item;
+} shm_event;
+
+/* Events of keys that match, or of this key, or all (glob NULL); from now on, or (from_seq) those after seq. */
+int shm_watch_open(shm_store *store, const void *glob, uint32_t glob_length, int from_seq, uint64_t seq, uint64_t deadline_ns,
+                   shm_watch **watch);
+/* SHM_EMPTY: the deadline has come; SHM_LAGGED, once; SHM_CLOSED; SHM_INTERRUPTED. One thread at a time. */
+int shm_watch_next(shm_watch *watch, uint64_t deadline_ns, shm_event *event);
+void shm_watch_arm(shm_watch *watch);
+void shm_watch_mark_closing(shm_watch *watch);
+void shm_watch_free(shm_watch *watch);
+/* Have all who wait come back, to look whether their watch was closed. */
+void shm_store_wake(shm_store *store);
 /* cffi: end */
 
 #endif
