@@ -25,7 +25,7 @@
 #include "feed.h"
 #include "../base/msgint.h"
 
-enum { NAP_NS = 25000000, ROUNDS = 100000, ODD_ROUNDS = 200 };
+enum { NAP_NS = 25000000, ROUNDS = 100000, ODD_ROUNDS = 200, DEAD_ROUNDS = 2000 };
 enum { NEEDS = 3 }; /* status of an attempt: memory is needed first */
 
 /* ---- reading one key ------------------------------------------------------------------------------------------------------- */
@@ -75,6 +75,8 @@ int shm__store_get(struct shm__store *store, const struct shm__key *key, void *v
     int status = at ? copy_item(&drawer, at, key, value, room_bytes, facts) : SHM_NOT_FOUND;
     if (at && status != SHM_BUSY) return shm__is_expired(facts->expires_ns, facts->expires_ns ? shm__monotonic_ns() : 0) ? SHM_NOT_FOUND : status;
     if (!at && (steady || slow) && shm__table_unchanged(&drawer.table, changes)) return SHM_NOT_FOUND;
+    /* It comes or goes, and nobody goes on: whoever gets the lock of a dead one finishes that. */
+    if (round == DEAD_ROUNDS && !store->space->readonly && shm__drawer_lock_to_end(&drawer) == SHM_OK) shm__drawer_unlock(&drawer);
     shm_pause();
   }
   return SHM_BUSY;
@@ -150,7 +152,8 @@ static u64 find_live(struct shm__drawer *drawer, const struct shm__key *key, u64
   const struct shm_item *item = at ? shm__item(drawer, at) : NULL;
   if (!item || !shm__is_expired(item->expires_ns, now_ns)) return item ? at : 0;
   shm_write nothing = {0};
-  shm__drawer_remove(drawer, at, shm__feed_wants(drawer->store, &nothing, key), shm__stamp(drawer->store->space), waste);
+  int tells = drawer->store->feed > 0 && shm__feed_wants(drawer->store, &nothing, key);
+  shm__drawer_remove(drawer, at, tells, shm__stamp(drawer->store->space), waste);
   return 0;
 }
 
@@ -219,6 +222,7 @@ static void tell(struct shm__drawer *drawer, const struct shm_item *item, const 
   shared->event_block = tells ? supplies->event.offset : 0;
   shared->event_gen = supplies->event.gen;
   if (!supplies->block.offset) memcpy(shared->data, piece->data, piece->length_bytes);
+  shm__expires(drawer, shared->expires_ns); /* before it is so: who looks too early finds nothing */
   SHM_POINT("store.told");
 }
 
@@ -281,7 +285,6 @@ static void apply(struct shm__drawer *drawer, u64 at, const struct shm__change *
                   change->facts);
   shm__drawer_carry_out(drawer, at, waste);
   shm_store_relaxed(&shared->size_bytes, shared->size_bytes + piece->length_bytes - before_bytes); /* relaxed: for people */
-  shm__expires(drawer, change->facts->expires_ns);
 }
 
 /* One attempt. */
@@ -322,7 +325,7 @@ int shm__store_change(struct shm__store *store, struct shm__change *change, u64 
   u8 encoded[ENCODED_BYTES];
   shm_piece piece = change->value ? *change->value : (shm_piece){encoded, ENCODED_BYTES, SHM__MSGPACK};
   int tells = store->feed > 0 && shm__feed_wants(store, &change->how, change->key), status;
-  u64 now_ns = change->how.ttl_ns || shm_load_relaxed(&store->shared->soonest_ns) ? shm__monotonic_ns() : 0;
+  u64 now_ns = change->how.ttl_ns || shm_load_relaxed(&drawer.shared->soonest_ns) ? shm__monotonic_ns() : 0;
   waste.count = 0;
   int needs = supplies.needs_block || (tells && !shm__feed_fits(change->key->length, piece.length_bytes));
   if (tells && !shm__feed_is_there(&drawer)) shm__feed_alloc(store, deadline_ns, &supplies.ring, &supplies.ring_count);
@@ -349,7 +352,7 @@ int shm__store_remove(struct shm__store *store, struct shm__change *change, u64 
   int tells = store->feed > 0 && shm__feed_wants(store, &change->how, change->key);
   int status = lock_to_change(&drawer, change->key, change->how.holder, deadline_ns);
   if (status != SHM_OK) return status;
-  u64 at = find_live(&drawer, change->key, shm_load_relaxed(&store->shared->soonest_ns) ? shm__monotonic_ns() : 0, &waste);
+  u64 at = find_live(&drawer, change->key, shm_load_relaxed(&drawer.shared->soonest_ns) ? shm__monotonic_ns() : 0, &waste);
   if (at) shm__item_facts(shm__item(&drawer, at), change->facts);
   else *change->facts = (shm_item_facts){0};
   if (change->how.flags & SHM_WRITE_IF && change->facts->version != change->how.if_version) status = SHM_MISMATCH;
