@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from . import _native, options
-from ._native import ffi, lib
+from ._native import lib
 from .cabinet import PLAIN
 from .entry import Entry
 from .errors import Closed
