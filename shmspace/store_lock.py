@@ -89,9 +89,7 @@ def take(store: Store, key: str, holder: int, timeout_ns: int) -> HeldKey:
     """Take the lock of a key. Raises `Locked`, and `RuntimeError` if this holder has it."""
     store._space._pointer(changing=True)
     data, pointer, armed = store._key(key, PLAIN), store._pointer, list[bool]()
-    made = _native.Owned(
-        "int *", _unlock, armed, pointer, data, holder, int(lib.shm_fork_epoch()), store._made[-1]
-    )
+    made = _native.Owned("int *", _unlock, armed, pointer, data, holder, int(lib.shm_fork_epoch()), store._made[-1])
     made.room[0] = -1
     armed.append(True)
     try:
