@@ -25,34 +25,36 @@ from benchmarks.stream import NS
 
 FEW = 1000
 _ALIKE = 100
+_GROUPS = 10
+"""Prefixes that are listed in turn."""
 _GRACE_SECONDS = 240.0
 _LEAST = 3
 """Listings in each run, however long they take."""
 
 
 def pairs_of(keys: int) -> list[tuple[str, bytes]]:
-    """So many keys with their values, 100 under each prefix."""
-    values = cycle(period=_ALIKE)
-    return [(f"p{number // _ALIKE:05d}/{number % _ALIKE:02d}", values[number % _ALIKE]) for number in range(keys)]
+    """So many keys, 100 under each prefix, with values that are all different."""
+    values = cycle(period=keys)
+    return [(f"p{number // _ALIKE:05d}/{number % _ALIKE:02d}", value) for number, value in enumerate(values)]
 
 
 def _list(gate: Gate, store: KeyStore, scale: Scale, keys: int) -> None:
     access = store.open()
     values_under, clock = access.values_under, time.monotonic_ns
     assert values_under
-    due = sorted(cycle(period=_ALIKE))
-    groups = keys // _ALIKE
-    prefixes = [f"p{number * groups // 10:05d}" for number in range(10)]
+    values = cycle(period=keys)
+    firsts = range(0, keys, keys // _GROUPS)
+    groups = [(f"p{first // _ALIKE:05d}", values[first : first + _ALIKE]) for first in firsts]
     gate.start()
     times_ns: list[int] = []
-    values_under(prefixes[0])
+    values_under(groups[0][0])
     deadline_ns = clock() + int(scale.run_seconds * NS)
     while len(times_ns) < _LEAST or clock() < deadline_ns:
-        prefix = prefixes[len(times_ns) % len(prefixes)]
+        prefix, due = groups[len(times_ns) % _GROUPS]
         begin_ns = clock()
         found = values_under(prefix)
         times_ns.append(clock() - begin_ns)
-        if sorted(found) != due:
+        if sorted(found) != sorted(due):
             raise Failed(f"a listing has {len(found)} values that are not all those that were stored")
     gate.finish(times_ns)
     access.close()
