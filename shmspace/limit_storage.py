@@ -54,8 +54,8 @@ class ShmspaceStorage(  # type: ignore[misc]  # its last base is known when `lim
 
     `uri` is ``shmspace://NAME`` or ``shmspace://NAME/STORE``: the space and the store (default ``"limits"``), which are
     made when they are missing. With `wrap_exceptions` what the store raises comes as `limits.errors.StorageError`;
-    `options` are those of `shmspace.open` (``size="64M"``). Raises `ValueError` for another uri, and what `shmspace.open`
-    raises.
+    `options` are those of `shmspace.open` (``size="64M"``). Raises `ValueError` for another uri, and what
+    `shmspace.open` raises.
 
     All strategies work: fixed window, moving window and, from `limits` 4.1 on, sliding window counter. Limits are
     exact, whatever process asks, and nothing is lost when one is killed. Windows go away when they are over; one of a

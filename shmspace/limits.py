@@ -1,4 +1,4 @@
-"""Rate limits for all processes of this machine: a storage for the package `limits`, which flask-limiter and slowapi use.
+"""Rate limits for all processes of a machine: a storage for the package `limits`, which flask-limiter and slowapi use.
 
 Importing this module makes the schemes known to `limits`; then ``shmspace://NAME`` (or ``shmspace://NAME/STORE``, and
 ``async+shmspace://...``) can be given wherever a storage is asked for. Without `limits` it can be imported as well, and

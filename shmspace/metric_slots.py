@@ -1,7 +1,7 @@
 """Numbers that every process changes alone and that are added up when they are read: what metrics are made of.
 
-1. Every process has a slot of the store: a small number that it holds by a named lock, as long as it lives. Only who has
-   the slot writes the keys that end in it, so that no two processes ever wait for each other.
+1. Every process has a slot of the store: a small number that it holds by a named lock, as long as it lives. Only who
+   has the slot writes the keys that end in it, so that no two processes ever wait for each other.
 2. When a process dies, however, the kernel says so, its lock is free and the slot goes to the next process that needs
    one. That one goes on counting from what it finds there: nothing is lost and nothing is counted twice, and there are
    as many slots as processes ever lived at the same time.
@@ -190,10 +190,10 @@ def define(store: Store, name: str, family: dict[str, Any]) -> None:
     except VersionMismatch:
         found = store[key]
         for what in sorted((family.keys() | found.keys()) - {"help"}):
-            if found.get(what) != family.get(what):
-                raise ValueError(
-                    f"the metric {name!r} is there already, with {what} {found.get(what)!r} and not {family.get(what)!r}"
-                ) from None
+            there, asked = found.get(what), family.get(what)
+            if there != asked:
+                text = f"the metric {name!r} is there already, with {what} {there!r} and not {asked!r}"
+                raise ValueError(text) from None
 
 
 def labels_segment(values: Sequence[str]) -> str:
