@@ -47,8 +47,10 @@ def _open(uri: str | None, options: dict[str, Any]) -> tuple[Space, Store]:
         raise
 
 
-class ShmspaceStorage(  # type: ignore[misc]  # its last base is known when `limits` is
-    limits.storage.Storage, limits.storage.MovingWindowSupport, _Sliding
+class ShmspaceStorage(
+    limits.storage.Storage,
+    limits.storage.MovingWindowSupport,
+    _Sliding,  # type: ignore[misc]  # one of two classes
 ):
     """Rate limits of `limits` (so of flask-limiter and slowapi) for all processes of this machine, in shared memory.
 
@@ -132,8 +134,10 @@ class ShmspaceStorage(  # type: ignore[misc]  # its last base is known when `lim
         self._windows.clear_sliding(key)
 
 
-class AsyncShmspaceStorage(  # type: ignore[misc]  # its last base is known when `limits` is
-    limits.aio.storage.Storage, limits.aio.storage.MovingWindowSupport, _AsyncSliding
+class AsyncShmspaceStorage(
+    limits.aio.storage.Storage,
+    limits.aio.storage.MovingWindowSupport,
+    _AsyncSliding,  # type: ignore[misc]  # one of two classes
 ):
     """`ShmspaceStorage` for `limits.aio`, by the scheme ``async+shmspace``; both may share a store.
 

@@ -189,9 +189,9 @@ def define(store: Store, name: str, family: dict[str, Any]) -> None:
         store.set(key, family, if_version=0, silent=True)
     except VersionMismatch:
         found = store[key]
-        for what in sorted((family.keys() | found.keys()) - {"help"}):
+        for what in (*family, *found):
             there, asked = found.get(what), family.get(what)
-            if there != asked:
+            if there != asked and what != "help":
                 text = f"the metric {name!r} is there already, with {what} {there!r} and not {asked!r}"
                 raise ValueError(text) from None
 

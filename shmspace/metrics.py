@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeVar
 from .metric_slots import Series, define, drop_dead, labels_of, labels_segment, series
 
 if TYPE_CHECKING:
-    from prometheus_client.core import Metric
+    from prometheus_client import Metric
 
     from .store import Store
 
@@ -269,7 +269,8 @@ class Gauge(_Observer):
         finally:
             self.dec()
 
-    _observe = set
+    def _observe(self, seconds: float) -> None:
+        self.set(seconds)
 
 
 class Histogram(_Observer):
@@ -327,7 +328,8 @@ class Histogram(_Observer):
             raise self._need_labels()
         self._series.observe(amount, 1 + bisect_left(self.buckets, amount))
 
-    _observe = observe
+    def _observe(self, seconds: float) -> None:
+        self.observe(seconds)
 
 
 class Family(NamedTuple):
@@ -394,7 +396,7 @@ class Collector:
 
     def __init__(self, store: Store) -> None:
         try:
-            import prometheus_client.core
+            from prometheus_client import metrics_core
         except ModuleNotFoundError as error:
             if error.name != "prometheus_client":
                 raise
@@ -402,7 +404,7 @@ class Collector:
                 "shmspace.metrics.Collector needs prometheus_client: pip install prometheus-client", name=error.name
             ) from None
         self.store = store
-        self._core = prometheus_client.core
+        self._core = metrics_core
 
     def collect(self) -> Iterator[Metric]:
         """Give all metrics as they are now; a registry calls it."""
@@ -429,9 +431,10 @@ class Collector:
 
 def _bound_text(bound: float) -> str:
     """As Prometheus writes it."""
-    from prometheus_client.utils import floatToGoString
+    from prometheus_client import utils
 
-    text: str = floatToGoString(bound)
+    untyped: Any = utils
+    text: str = untyped.floatToGoString(bound)
     return text
 
 

@@ -89,7 +89,8 @@ class _ManagerStore(KeyStore):
         self._manager: Any = CONTEXT.Manager()
         self._values = self._manager.dict()
         self._lock = self._manager.Lock()
-        self._server_pid: int = self._manager._process.pid
+        process: Any = vars(self._manager)["_process"]
+        self._server_pid: int = process.pid
         self._empty_bytes = self._used_bytes()
 
     def __getstate__(self) -> dict[str, Any]:

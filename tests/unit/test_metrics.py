@@ -207,7 +207,12 @@ def test_stores_do_not_mix(space: shmspace.Space) -> None:
 
 def test_threads_count_exactly(store: shmspace.Store) -> None:
     counter = metrics.Counter("jobs", "", ["a"], store=store)
-    threads = [threading.Thread(target=lambda: [counter.labels("x").inc() for _ in range(500)]) for _ in range(4)]
+
+    def count() -> None:
+        for _ in range(500):
+            counter.labels("x").inc()
+
+    threads = [threading.Thread(target=count) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -246,7 +251,7 @@ def worker(talk: Any, name: str) -> None:
             "size": metrics.Histogram("size", "", store=store, buckets=[10]),
         }
         for mode in ("sum", "max", "min", "last"):
-            made[mode] = metrics.Gauge(f"level_{mode}", "", store=store, mode=mode)  # type: ignore[arg-type]
+            made[mode] = metrics.Gauge(f"level_{mode}", "", store=store, mode=mode)
         talk.send("ready")
         while True:
             metric, call, value = talk.recv()
@@ -268,7 +273,7 @@ def test_processes_add_up(store: shmspace.Store) -> None:
             for mode in ("sum", "max", "min", "last"):
                 peer.ask((mode, "set", value))
         assert samples(store, "jobs") == {("all",): 12.0}
-        assert samples(store, "size") == {(): (60.0, 2.0, 1.0)}
+        assert samples(store, "size") == {(): (60.0, 1.0, 2.0)}
         found = {mode: samples(store, f"level_{mode}")[()] for mode in ("sum", "max", "min", "last")}
         assert found == {"sum": 9.0, "max": 7.0, "min": 2.0, "last": 2.0}
 
@@ -418,7 +423,7 @@ def test_prometheus_reads_what_it_would_read_of_its_own(store: shmspace.Store) -
         counter.labels('slow "\n').inc()
         gauge.set(-1.5)
         for value in (0.5, 2, 3, 1e9):
-            histogram.labels("x", b="y").observe(value)
+            histogram.labels("x", "y").observe(value)
     mine = prometheus_client.CollectorRegistry()
     mine.register(metrics.Collector(store))
     texts = [prometheus_client.generate_latest(one).decode() for one in (registry, mine)]
