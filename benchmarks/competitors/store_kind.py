@@ -15,6 +15,9 @@ from typing import Any, ClassVar
 
 from benchmarks.outcome import NotApplicable
 
+Change = tuple[str, bytes, int]
+"""What a watcher got: a key, its value and 0, or nothing but how many changes it lost because it was too slow."""
+
 Fill = Callable[[Sequence[tuple[Any, bytes]]], object]
 
 
@@ -51,15 +54,6 @@ class Access:
     values_under: Callable[[str], Sequence[bytes]] | None = None
     watch: Callable[[str], Callable[[], Change]] | None = None
     used_bytes: Callable[[], int] | None = None
-
-
-@dataclass(frozen=True)
-class Change:
-    """What a watcher got: a key and its value, or only how many changes it `lost` because it was too slow."""
-
-    key: str
-    value: bytes
-    lost: int = 0
 
 
 class KeyStore(ABC):

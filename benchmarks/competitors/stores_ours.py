@@ -72,8 +72,8 @@ def _watcher(watch: Any) -> Callable[[], Change]:
         try:
             event = following()
         except lagged as error:
-            return Change("", b"", error.lost)
-        return Change(event.key, event.entry.value)
+            return "", b"", error.lost
+        return event.key, event.entry.value, 0
 
     return change
 

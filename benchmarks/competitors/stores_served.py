@@ -64,7 +64,7 @@ class _RedisStore(KeyStore):
 
         def change() -> Change:
             key = next(messages)["channel"][len(_CHANNEL) :].decode()
-            return Change(key, get(key))
+            return key, get(key), 0
 
         return change
 
