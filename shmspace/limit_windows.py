@@ -7,7 +7,7 @@ and whoever is killed leaves either what was or what comes next. A window goes a
 ==============  ==========================================================================
 ``fixed/...``   ``[count, end]``: the end in seconds since the epoch
 ``moving/...``  the times of the hits, oldest first, as doubles in the machine's byte order
-``sliding/...`` ``[number, count, count before]``: windows are numbered from the epoch on
+``sliding/...`` ``[seconds, number, count, count before]``: windows are numbered from the epoch on
 ==============  ==========================================================================
 """
 
@@ -96,7 +96,7 @@ class Windows:
             count, end = value or (0, 0.0)
             if end <= now:
                 count = 0
-            if end <= now or prolong:
+            if end <= now or prolong or end > now + seconds:  # the clock may have stepped back
                 end = now + seconds
             return Changed(int(count + amount), [count + amount, end], end - now)
 
@@ -150,7 +150,7 @@ class Windows:
             number, count, before, passed = _counts(value, time.time(), seconds)
             if math.floor(before * (1 - passed) + count) + amount > limit:
                 return Changed(False)
-            return Changed(True, [number, count + amount, before], 2 * seconds)
+            return Changed(True, [seconds, number, count + amount, before], 2 * seconds)
 
         return bool(self._update(f"sliding/{_segment(key)}", change))
 
@@ -191,7 +191,9 @@ def _hits(value: bytes | None) -> array[float]:
 def _counts(value: Any, now: float, seconds: float) -> tuple[int, int, int, float]:
     """Number of the window at `now`, hits in it, hits in the one before, and what part of it has passed."""
     number, passed = int(now // seconds), now / seconds % 1
-    found, count, before = value or (number, 0, 0)
+    length, found, count, before = value or (seconds, number, 0, 0)
+    if length != seconds:
+        return number, 0, 0, passed
     if found >= number:  # the clock may have stepped back
         return found, count, before, passed
     return number, 0, count if found == number - 1 else 0, passed

@@ -95,7 +95,9 @@ def _take_slot(store: Store) -> _Slot:
 
 
 def drop_dead(store: Store) -> None:
-    """Remove the gauges of processes that have died."""
+    """Remove the gauges of processes that have died; who may only read leaves them."""
+    if store.space.readonly:
+        return
     mine = _process.slots.get(store.space, {}).get(store.name)
     for number in {int(key.rpartition("/")[2]) for key in store.keys("metrics/gauge/*/*/*")}:
         if mine is not None and number == mine.number:

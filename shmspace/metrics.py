@@ -350,6 +350,8 @@ class Family(NamedTuple):
 def read(store: Store) -> list[Family]:
     """Add up all metrics in a store, in the order of their names; any process may, also one that has none itself.
 
+    In a space that was opened with ``readonly=True`` gauges of dead processes count until somebody else reads them.
+
     >>> import shmspace
     >>> with shmspace.open("doc-read", size="2M") as space:
     ...     read(space.store())

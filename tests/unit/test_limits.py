@@ -239,6 +239,14 @@ def test_a_clock_that_steps_back_lets_nobody_in(windows: Windows, clock: Clock) 
         assert strategy("a", 2, 10)
         assert not strategy("a", 2, 10)
         clock.now += 3600
+    windows.hit_fixed("a", 10)
+    clock.now -= 3600
+    assert (windows.hit_fixed("a", 10), windows.end_fixed("a")) == (2, clock.now + 10)
+
+
+def test_a_window_of_another_length_is_another_window(windows: Windows) -> None:
+    for seconds in (1, 86400):
+        assert [windows.hit_sliding("a", 2, seconds, 2) for _ in range(2)] == [True, False]
 
 
 def test_a_sliding_window_counts_a_part_of_the_one_before(windows: Windows, clock: Clock) -> None:

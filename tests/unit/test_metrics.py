@@ -239,6 +239,14 @@ def test_a_metric_outlives_a_store_that_was_cleared(store: shmspace.Store) -> No
     assert samples(store, "jobs") == {(): 2.0}
 
 
+def test_who_may_only_read_reads(store: shmspace.Store) -> None:
+    metrics.Gauge("level", "", store=store).set(3)
+    with shmspace.open(store.space.name, readonly=True) as space:
+        assert samples(space.store("metrics"), "level") == {(): 3.0}
+        with pytest.raises(shmspace.ReadOnly):
+            metrics.Counter("jobs", "", store=space.store("metrics"))
+
+
 # Several processes
 
 
