@@ -5,6 +5,7 @@ Users take them from `shmspace.limits`.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -79,6 +80,10 @@ class ShmspaceStorage(
         super().__init__(uri, wrap_exceptions=wrap_exceptions)
         self.space, self.store = _open(uri, options)
         self._windows = Windows(self.store)
+        self._made = functools.partial(type(self), uri, wrap_exceptions, **options)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self._made, ()
 
     def close(self) -> None:
         """Close the space; the limits stay."""
@@ -158,6 +163,10 @@ class AsyncShmspaceStorage(
         super().__init__(uri, wrap_exceptions=wrap_exceptions)
         self.space, self.store = _open(uri, options)
         self._windows = Windows(self.store)
+        self._made = functools.partial(type(self), uri, wrap_exceptions, **options)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self._made, ()
 
     def close(self) -> None:
         """Close the space; the limits stay."""

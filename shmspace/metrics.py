@@ -1,7 +1,7 @@
 """Metrics that add up over all processes: counters, gauges and histograms in a store, and a collector for Prometheus.
 
 They are used as those of `prometheus_client`, with the store in which they are kept. Each process changes numbers of
-its own, in some two microseconds and without waiting for others; `read` and `Collector` add them up, in any process.
+its own, in about a microsecond and without waiting for others; `read` and `Collector` add them up, in any process.
 What a process has counted stays when it ends, is killed or is replaced, and is never counted twice. `fork` is minded.
 
 The numbers are in the store under ``metrics/``; `store.clear()` would make them begin anew. Only `Collector` needs
