@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from contextlib import ExitStack
 
 import pytest
 
@@ -17,9 +18,10 @@ def test_an_interrupted_change_was_not_made(space: shmspace.Space, call: str) ->
     st = space.store()
     st["k"] = 7
     version = st.get("k").version
-    with Peer(wait_until_interrupted, space.name, call) as peer:
-        assert peer.said() == "ready"
+    with ExitStack() as stack:
         with st.lock("k"):
+            peer = stack.enter_context(Peer(wait_until_interrupted, space.name, call))
+            assert peer.said() == "ready"
             peer.until_blocked()
             peer.interrupt()
             assert peer.said() == "interrupted"
@@ -69,11 +71,11 @@ def test_interrupts_between_events_lose_and_double_none(space: shmspace.Space) -
 
 
 def test_a_lock_is_held_in_its_block_only_wherever_it_is_interrupted(space: shmspace.Space) -> None:
-    st, lock = space.store(), space.store().lock("k", 0)
+    st = space.store()
     inside: list[bool] = []
 
     def work() -> None:
-        with lock as held:
+        with st.lock("k", 0) as held:
             inside.append(True)
             held.set(len(inside))
 

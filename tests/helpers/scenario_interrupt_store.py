@@ -32,7 +32,7 @@ FOR_LOCKS: dict[str, Callable[[shmspace.Store], Any]] = {
     "patch": lambda st: st.patch("k", {"a": 1}) and "done",
     "delete": lambda st: st.delete("k") and "done",
     "delete of a glob": lambda st: st.delete("*") and "done",
-    "clear": lambda st: st.clear() or "done",
+    "clear": lambda st: [st.clear()] and "done",
     "pop": lambda st: st.pop("k") and "done",
     "lock": _hold,
     "aio.set": lambda st: asyncio.run(st.aio.set("k", 1)) and "done",
