@@ -12,6 +12,11 @@ import shmspace
 from tests.helpers.peer_wait import Call
 
 
+def _clear(st: shmspace.Store) -> str:
+    st.clear()
+    return "done"
+
+
 def _hold(st: shmspace.Store) -> str:
     with st.lock("k") as held:
         held.set("taken")
@@ -32,7 +37,7 @@ FOR_LOCKS: dict[str, Callable[[shmspace.Store], Any]] = {
     "patch": lambda st: st.patch("k", {"a": 1}) and "done",
     "delete": lambda st: st.delete("k") and "done",
     "delete of a glob": lambda st: st.delete("*") and "done",
-    "clear": lambda st: [st.clear()] and "done",
+    "clear": _clear,
     "pop": lambda st: st.pop("k") and "done",
     "lock": _hold,
     "aio.set": lambda st: asyncio.run(st.aio.set("k", 1)) and "done",
