@@ -299,8 +299,9 @@ static void apply(struct shm__drawer *drawer, u64 at, const struct shm__change *
 }
 
 /* One attempt. */
-static int attempt(struct shm__drawer *drawer, struct shm__change *change, int tells, u64 now_ns, struct supplies *supplies,
-                   shm_piece *piece, u8 *encoded, struct shm__waste *waste) {
+static int attempt(struct shm__drawer *drawer, struct shm__change *change, int tells, struct supplies *supplies, shm_piece *piece,
+                   u8 *encoded, struct shm__waste *waste) {
+  u64 now_ns = change->how.ttl_ns || drawer->shared->soonest_ns ? shm__space_clock(drawer->store->space) : 0;
   u64 at = find_live(drawer, change->key, now_ns, waste);
   int status = SHM_OK;
   if (at) shm__item_facts(shm__item(drawer, at), change->facts);
@@ -336,7 +337,6 @@ int shm__store_change(struct shm__store *store, struct shm__change *change, u64 
   u8 encoded[ENCODED_BYTES];
   shm_piece piece = change->value ? *change->value : (shm_piece){encoded, ENCODED_BYTES, SHM__MSGPACK};
   int tells = store->feed > 0 && shm__feed_wants(store, &change->how, change->key), status;
-  u64 now_ns = change->how.ttl_ns || shm_load_relaxed(&drawer.shared->soonest_ns) ? shm__space_clock(store->space) : 0;
   waste.count = 0;
   int needs = supplies.needs_block || (tells && !shm__feed_fits(change->key->length, piece.length_bytes));
   if (tells && !shm__feed_is_there(&drawer)) shm__feed_alloc(store, deadline_ns, &supplies.ring, &supplies.ring_count);
@@ -344,7 +344,7 @@ int shm__store_change(struct shm__store *store, struct shm__change *change, u64 
     status = needs ? get_supplies(&drawer, change, &piece, tells, deadline_ns, &supplies) : SHM_OK;
     if (status == SHM_OK) status = lock_to_change(&drawer, change->key, change->how.holder, deadline_ns);
     if (status != SHM_OK) break;
-    status = attempt(&drawer, change, tells, now_ns, &supplies, &piece, encoded, &waste);
+    status = attempt(&drawer, change, tells, &supplies, &piece, encoded, &waste);
     shm__drawer_unlock(&drawer); /* SYNC wake */
     shm__waste_free(store->space, &waste);
     if (status != NEEDS) break;
@@ -363,7 +363,7 @@ int shm__store_remove(struct shm__store *store, struct shm__change *change, u64 
   int tells = store->feed > 0 && shm__feed_wants(store, &change->how, change->key);
   int status = lock_to_change(&drawer, change->key, change->how.holder, deadline_ns);
   if (status != SHM_OK) return status;
-  u64 at = find_live(&drawer, change->key, shm_load_relaxed(&drawer.shared->soonest_ns) ? shm__space_clock(store->space) : 0, &waste);
+  u64 at = find_live(&drawer, change->key, drawer.shared->soonest_ns ? shm__space_clock(store->space) : 0, &waste);
   if (at) shm__item_facts(shm__item(&drawer, at), change->facts);
   else *change->facts = (shm_item_facts){0};
   if (change->how.flags & SHM_WRITE_IF && change->facts->version != change->how.if_version) status = SHM_MISMATCH;
