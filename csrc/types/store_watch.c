@@ -12,8 +12,8 @@
 #include "../core/members.h"
 #include "../os/clock.h"
 #include "../os/wait.h"
-#include "claim.h"
-#include "feed.h"
+#include "store_claim.h"
+#include "store_feed.h"
 
 static u64 *cursor_of(struct shm__watch *watch, u32 n) { return &watch->cursors[n - watch->first]; }
 
@@ -82,6 +82,14 @@ void shm__watch_close(struct shm__watch *watch) {
   watch->glob = watch->bytes = NULL;
 }
 
+/* Where to go on in a shard whose next event is gone: with the oldest that is left. Who is overtaken again before he has
+ * caught up would find that overwritten, too, and so on: he goes on in the middle. */
+static u64 go_on(const struct shm__watch *watch, const struct shm__drawer *drawer, u64 cursor, u64 tail) {
+  u64 first = shm__feed_first(drawer);
+  if (watch->overtaken) first += (tail - shm_min(first, tail)) / 2;
+  return shm_min(shm_max(first, cursor + 1), tail);
+}
+
 /* The shard whose next event has the lowest stamp; UINT32_MAX: none has one. What was overwritten is counted in lost. */
 static u32 choose(struct shm__watch *watch) {
   u32 chosen = UINT32_MAX;
@@ -92,7 +100,7 @@ static u32 choose(struct shm__watch *watch) {
     struct shm__drawer drawer = shm__drawer(watch->store, n);
     u64 stamp = shm__feed_stamp(&drawer, *cursor);
     while (stamp == 0 && *cursor < tail) {
-      u64 next = shm_min(shm_max(shm__feed_first(&drawer), *cursor + 1), tail);
+      u64 next = go_on(watch, &drawer, *cursor, tail);
       watch->lost += next - *cursor;
       *cursor = next;
       stamp = next < tail ? shm__feed_stamp(&drawer, next) : 0;
@@ -101,6 +109,7 @@ static u32 choose(struct shm__watch *watch) {
     lowest = stamp;
     chosen = n;
   }
+  if (chosen == UINT32_MAX || watch->lost) watch->overtaken = watch->lost > 0;
   return chosen;
 }
 
@@ -128,7 +137,8 @@ static int wait_for_event(struct shm__watch *watch, u64 deadline_ns) {
     shm__nap_ns(nap_ns); /* nobody wakes who cannot announce himself */
     return SHM_OK;
   }
-  if (soonest_ns > start_ns && soonest_ns - start_ns < nap_ns) nap_ns = soonest_ns - start_ns;
+  u64 clock_ns = soonest_ns ? shm__space_clock(store->space) : 0;
+  if (soonest_ns > clock_ns && soonest_ns - clock_ns < nap_ns) nap_ns = soonest_ns - clock_ns;
   u32 value = shm__event_announce(store->watch);
   if (look(watch) == SHM_OK) return SHM_OK; /* SYNC wake: look behind the announcement */
   u32 place = shm__wait_show(store->space, store->id, SHM__WAITS_MESSAGE);
