@@ -95,8 +95,7 @@ int shm__store_get(struct shm__store *store, const struct shm__key *key, void *v
 
 /* ---- what a change needs, and waiting for keys that are locked ---------------------------------------------------------------- */
 struct supplies {
-  struct shm__ref item, block, event, ring;
-  u32 ring_count;
+  struct shm__ref item, block, event;
   int needs_item, needs_block;
 };
 
@@ -104,7 +103,6 @@ static void return_supplies(struct shm__store *store, struct supplies *supplies)
   shm__block_free(store->space, supplies->item);
   shm__block_free(store->space, supplies->block);
   shm__block_free(store->space, supplies->event);
-  shm__block_free(store->space, supplies->ring);
 }
 
 /* Memory; if there is none, that of events. */
@@ -203,21 +201,6 @@ static int get_supplies(struct shm__drawer *drawer, const struct shm__change *ch
     }
   }
   return status;
-}
-
-/* Without the lock: memory for the ring of events, if the shard has none and there will be one: also of a key that has expired.
- * If there is no memory the event is lost, not the change. */
-static void get_ring(struct shm__drawer *drawer, int tells, u64 deadline_ns, struct supplies *supplies) {
-  struct shm__store *store = drawer->store;
-  if (shm__feed_is_there(drawer) || store->feed == 0) return;
-  if (tells || shm_load_relaxed(&drawer->shared->soonest_ns)) shm__feed_alloc(store, deadline_ns, &supplies->ring, &supplies->ring_count);
-}
-
-/* With the lock. */
-static void use_ring(struct shm__drawer *drawer, struct supplies *supplies) {
-  if (!supplies->ring.offset || shm__feed_is_there(drawer)) return;
-  shm__feed_use(drawer, supplies->ring, supplies->ring_count);
-  supplies->ring.offset = 0;
 }
 
 /* Does the value fit into the item's own bytes? */
@@ -350,19 +333,18 @@ int shm__store_change(struct shm__store *store, struct shm__change *change, u64 
   int tells = store->feed > 0 && shm__feed_wants(store, &change->how, change->key), status;
   waste.count = 0;
   int needs = supplies.needs_block || (tells && !shm__feed_fits(change->key->length, piece.length_bytes));
-  get_ring(&drawer, tells, deadline_ns, &supplies);
+  if (tells || shm_load_relaxed(&drawer.shared->soonest_ns)) shm__feed_make(&drawer, deadline_ns);
   for (;;) {
     status = needs ? get_supplies(&drawer, change, &piece, tells, deadline_ns, &supplies) : SHM_OK;
     if (status == SHM_OK) status = lock_to_change(&drawer, change->key, change->how.holder, deadline_ns);
     if (status != SHM_OK) break;
-    use_ring(&drawer, &supplies);
     status = attempt(&drawer, change, tells, &supplies, &piece, encoded, &waste);
     shm__drawer_unlock(&drawer); /* SYNC wake */
     shm__waste_free(store->space, &waste);
     if (status != NEEDS) break;
     needs = 1;
   }
-  if (supplies.item.offset || supplies.block.offset || supplies.event.offset || supplies.ring.offset) return_supplies(store, &supplies);
+  if (supplies.item.offset || supplies.block.offset || supplies.event.offset) return_supplies(store, &supplies);
   if (status != SHM_OK) return status;
   if (tells) shm__event_notify(store->space, store->watch, UINT32_MAX);
   if (supplies.needs_item) fit_chains(&drawer);
@@ -372,15 +354,10 @@ int shm__store_change(struct shm__store *store, struct shm__change *change, u64 
 int shm__store_remove(struct shm__store *store, struct shm__change *change, u64 deadline_ns) {
   struct shm__drawer drawer = shm__drawer(store, shm__drawer_of(store, change->key));
   struct shm__waste waste = {.count = 0};
-  struct supplies supplies = {.ring_count = 0};
   int tells = store->feed > 0 && shm__feed_wants(store, &change->how, change->key);
-  if (drawer.table.shared->first) get_ring(&drawer, tells, deadline_ns, &supplies);
+  if (tells || shm_load_relaxed(&drawer.shared->soonest_ns)) shm__feed_make(&drawer, deadline_ns);
   int status = lock_to_change(&drawer, change->key, change->how.holder, deadline_ns);
-  if (status != SHM_OK) {
-    return_supplies(store, &supplies);
-    return status;
-  }
-  use_ring(&drawer, &supplies);
+  if (status != SHM_OK) return status;
   u64 at = find_live(&drawer, change->key, drawer.shared->soonest_ns ? shm__space_clock(store->space) : 0, &waste);
   if (at) shm__item_facts(shm__item(&drawer, at), change->facts);
   else *change->facts = (shm_item_facts){0};
@@ -389,7 +366,6 @@ int shm__store_remove(struct shm__store *store, struct shm__change *change, u64 
   if (status == SHM_OK) shm__drawer_remove(&drawer, at, tells, shm__drawer_stamp(&drawer), &waste);
   shm__drawer_unlock(&drawer); /* SYNC wake */
   shm__waste_free(store->space, &waste);
-  if (supplies.ring.offset) return_supplies(store, &supplies);
   if (tells) shm__event_notify(store->space, store->watch, UINT32_MAX);
   if (status == SHM_OK) fit_chains(&drawer);
   return status;

@@ -37,7 +37,8 @@ int shm__feed_wants(const struct shm__store *store, const shm_write *how, const 
 }
 
 /* ---- the ring --------------------------------------------------------------------------------------------------------------- */
-int shm__feed_alloc(struct shm__store *store, u64 deadline_ns, struct shm__ref *ref, u32 *count) {
+/* Memory for a ring; *count: events that it has room for. */
+static int alloc_ring(struct shm__store *store, u64 deadline_ns, struct shm__ref *ref, u32 *count) {
   int status = SHM_SPACE_FULL;
   for (*count = store->feed; *count > 0; *count = *count > FEED_LEAST ? *count / 2 : 0) {
     status = shm__block_alloc(store->space, (u64)*count * sizeof(struct shm_feed), deadline_ns, ref);
@@ -47,13 +48,24 @@ int shm__feed_alloc(struct shm__store *store, u64 deadline_ns, struct shm__ref *
   return status;
 }
 
-void shm__feed_use(struct shm__drawer *drawer, struct shm__ref ref, u32 count) {
+void shm__feed_make(struct shm__drawer *drawer, u64 deadline_ns) {
   struct shm_store_shard *shared = drawer->shared;
-  shared->feed_gen = ref.gen;
-  shared->feed_count = count;
-  shm_store_release(&shared->feed, ref.offset); /* SYNC feed.ring */
-  SHM_POINT("feed.used");
-  shm__block_link(drawer->store->space, ref, drawer->store->id);
+  struct shm__store *store = drawer->store;
+  struct shm__ref ref;
+  u32 count;
+  if (store->feed == 0 || shm__feed_is_there(drawer) || alloc_ring(store, deadline_ns, &ref, &count) != SHM_OK) return;
+  if (shm__drawer_lock(drawer, deadline_ns) == SHM_OK) {
+    if (!shm__feed_is_there(drawer)) {
+      shared->feed_gen = ref.gen;
+      shared->feed_count = count;
+      shm_store_release(&shared->feed, ref.offset); /* SYNC feed.ring */
+      SHM_POINT("feed.used");
+      shm__block_link(store->space, ref, store->id);
+      ref.offset = 0;
+    }
+    shm__drawer_unlock(drawer);
+  }
+  shm__block_free(store->space, ref); /* somebody was quicker */
 }
 
 static struct shm_feed *slot_of(const struct shm__drawer *drawer, u64 number) {
