@@ -10,6 +10,7 @@ Every process makes one call after the other, so that how far a search has come 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 
@@ -36,7 +37,7 @@ def contradiction(history: Iterable[Done], start: Hashable, step: Step) -> list[
         lanes.setdefault(done.process, []).append(done)
     rows = [sorted(lane, key=lambda done: done.began) for lane in lanes.values()]
     for row in rows:
-        assert all(before.ended <= after.began for before, after in zip(row, row[1:], strict=False)), "no sequence"
+        assert all(before.ended <= after.began for before, after in pairwise(row)), "no sequence"
     first = (tuple(0 for _ in rows), start)
     tried, open_ends, best = {first}, [first], first[0]
     while open_ends:

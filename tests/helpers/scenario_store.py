@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import shmspace
 from tests.helpers.linear import Done
+from tests.helpers.peer_wait import Call
 from tests.helpers.scenario_traffic import Ledger
 
 HISTORY_KEYS = ("h/0", "h/1", "h/2")
@@ -119,10 +120,11 @@ def change(store: shmspace.Store, chance: random.Random, written: list[tuple[str
 
 
 class Seen(NamedTuple):
-    """What a watcher was given, and how many it was told it missed."""
+    """What a watcher was given, how many it was told it missed, and how often it was told so."""
 
     events: list[shmspace.Event]
     lost: int
+    lags: int
 
 
 def watch_steadily(talk: Connection, name: str, glob: str | None, piece: int) -> None:
@@ -131,7 +133,7 @@ def watch_steadily(talk: Connection, name: str, glob: str | None, piece: int) ->
         store = space.store("w")
         watch = store.watch(glob)
         talk.send("ready")
-        events, lost = [], 0
+        events, lost, lags = [], 0, 0
         while True:
             last = talk.poll(0)
             try:
@@ -141,12 +143,12 @@ def watch_steadily(talk: Connection, name: str, glob: str | None, piece: int) ->
                         watch.close()
                         watch = store.watch(glob, start=events[-1].seq)
             except shmspace.Lagged as overtaken:
-                assert overtaken.lost > 0
                 lost += overtaken.lost
+                lags += 1
             except shmspace.Empty:
                 if last:
                     break
-        talk.send(Seen(events, lost))
+        talk.send(Seen(events, lost, lags))
         talk.recv()
         watch.close()
 
@@ -165,6 +167,19 @@ def add_one(store: shmspace.Store, key: str = "k/sum") -> int:
         became = int(held.entry.value) + 1 if held.entry else 1
         held.set(became)
     return became
+
+
+def add_in_threads(name: str, threads: int) -> None:
+    """Add, all threads of a process at once, for ever."""
+
+    def add() -> None:
+        while True:
+            add_one(store)
+
+    with shmspace.open(name, create=False) as space:
+        store = space.store("l")
+        for call in [Call(add) for _ in range(threads)]:
+            call.result()
 
 
 def write_past_the_lock(name: str, book: Path, number: int) -> None:

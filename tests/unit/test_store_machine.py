@@ -293,7 +293,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(bad=st.sampled_from(INVALID))
     def refuse_a_bad_key(self, bad: str) -> None:
         store = self.store()
-        for call in (store.get, store.delete, store.incr, store.lock):
+        for call in (store.get, store.delete, store.incr, lambda key: store.lock(key).__enter__()):
             assert outcome(partial(call, bad)) is shmspace.InvalidKey
         for call in (store.set, store.patch):
             assert outcome(partial(call, bad, {})) is shmspace.InvalidKey
