@@ -54,9 +54,7 @@ LOOKS: dict[str, Callable[..., None]] = {"find": find_steadily, "list": list_ste
 
 @pytest.mark.parametrize("look", LOOKS)
 @pytest.mark.parametrize("others", [1, 2])
-def test_readers_find_every_key_while_a_store_grows_and_shrinks(
-    store: shmspace.Store, look: str, others: int
-) -> None:
+def test_readers_find_every_key_while_a_store_grows_and_shrinks(store: shmspace.Store, look: str, others: int) -> None:
     seed, _ = seeded()
     with contextlib.ExitStack() as stack:
         peers = [stack.enter_context(Peer(LOOKS[look], store.space.name, seed + n)) for n in range(others)]

@@ -46,10 +46,7 @@ def recorded(name: str, seed: int, kinds: tuple[str, ...], stops: random.Random 
 def overlapping(history: Sequence[Done]) -> int:
     """How many calls began while one of another process on the same key was under way."""
     rows = sorted(history, key=lambda done: done.began)
-    return sum(
-        later.began < earlier.ended and later.process != earlier.process
-        for earlier, later in pairwise(rows)
-    )
+    return sum(later.began < earlier.ended and later.process != earlier.process for earlier, later in pairwise(rows))
 
 
 def explain(history: Sequence[Done]) -> None:

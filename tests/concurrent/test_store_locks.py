@@ -261,9 +261,7 @@ def test_the_lock_of_a_killed_holder_passes_on_at_once(space: shmspace.Space, st
 
 
 @pytest.mark.parametrize("write", [name for name in WRITES if name != "lock"])
-def test_who_writes_gets_on_when_the_holder_is_killed(
-    space: shmspace.Space, store: shmspace.Store, write: str
-) -> None:
+def test_who_writes_gets_on_when_the_holder_is_killed(space: shmspace.Space, store: shmspace.Store, write: str) -> None:
     store["k/1"] = 1
     with puppets(space, 1) as (holder,):
         holder.enter("store.lock", "k/1", keep="held")

@@ -42,9 +42,7 @@ class Traffic:
     """Writers at work; the books of all of them when they are done."""
 
     def __init__(self, name: str, seed: int, stack: contextlib.ExitStack, each: int = EACH) -> None:
-        self.peers = [
-            stack.enter_context(Peer(write_steadily, name, number, seed, each)) for number in range(WRITERS)
-        ]
+        self.peers = [stack.enter_context(Peer(write_steadily, name, number, seed, each)) for number in range(WRITERS)]
         assert [peer.said() for peer in self.peers] == ["ready"] * WRITERS
         for peer in self.peers:
             peer.tell("go")

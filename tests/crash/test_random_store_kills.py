@@ -1,8 +1,8 @@
 """kill -9 of processes that write, count, push, remove, lock, read and watch keys of one store, at random instants.
 
-Properties, whoever is killed wherever: every value that is read is whole and was written there; what a call that returned
-has written is there; a count is what the calls that returned say, and one more at most for each process that was killed;
-no key is stuck; when all is deleted the memory is as it was.
+Properties, whoever is killed wherever: every value that is read is whole and was written there; what a call that
+returned has written is there; a count is what the calls that returned say, and one more at most for each process that
+was killed; no key is stuck; when all is deleted the memory is as it was.
 
 SHMSPACE_KILLS is the number of kills in all (default 100), SHMSPACE_SEED the seed to replay.
 """
@@ -57,7 +57,8 @@ def check_counts(fleet: Fleet, store: shmspace.Store) -> None:
     missing = 0
     for place, key in enumerate(work.COUNTS):
         became = {number for counted, number in noted if counted == place}
-        total = store[key] if key in store else 0
+        entry = store.get(key, None)
+        total = entry.value if entry else 0
         assert became <= set(range(1, total + 1))
         missing += total - len(became)
     assert missing <= len(fleet.numbers("counter", killed=True))

