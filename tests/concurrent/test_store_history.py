@@ -11,6 +11,7 @@ import contextlib
 import random
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -102,12 +103,12 @@ def test_a_true_history_with_one_wrong_answer_is_not_linearizable(space: shmspac
 
 # The search itself, on histories made by hand: (process, what, given, result, began, ended)
 
-Row = tuple[int, str, object, object, int, int]
+Row = tuple[int, str, Any, Any, int, int]
 SET_1: Row = (0, "set", 1, 5, 0, 1)
 
 
 def by_hand(rows: Sequence[Row]) -> list[Done]:
-    return [Done(process, "k", *rest) for process, *rest in rows]
+    return [Done(row[0], "k", *row[1:]) for row in rows]
 
 
 @pytest.mark.parametrize(

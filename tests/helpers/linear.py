@@ -47,10 +47,10 @@ def contradiction(history: Iterable[Done], start: Hashable, step: Step) -> list[
         fronts = [row[place] if place < len(row) else None for row, place in zip(rows, places, strict=True)]
         if not any(fronts):
             return []
-        for number, done in enumerate(fronts):
-            if done is None or not may_be_next(done, fronts):
+        for number, front in enumerate(fronts):
+            if front is None or not may_be_next(front, fronts):
                 continue
-            following = step(state, done)
+            following = step(state, front)
             reached = (tuple(place + (lane == number) for lane, place in enumerate(places)), following)
             if following is not None and reached not in tried:
                 tried.add(reached)

@@ -88,7 +88,8 @@ class StoreMachine(RuleBasedStateMachine):
 
     def took(self, key: str, value: Any, *, created: int | None = None, updated: int | None = None) -> Entry:
         """Look at what is there after a change of a key: its value, and its stamps and version, which rise."""
-        old, entry = self.rows.get(key), self.store().get(key)
+        old = self.rows.get(key)
+        entry: Entry = self.store().get(key)
         assert (entry.key, entry.value, entry.index) == (key, value, key.split("/")[-1])
         assert entry.version > self.version
         if created is None and old is None:

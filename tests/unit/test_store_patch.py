@@ -53,7 +53,7 @@ DOCUMENT_PATCHED = {
     "phoneNumber": "+01-123-456-7890",
 }
 
-NESTED = (
+NESTED: tuple[tuple[Any, Any, Any], ...] = (
     ({"a": {"b": {"c": 1, "d": 2}}}, {"a": {"b": {"c": None}}}, {"a": {"b": {"d": 2}}}),
     ({"a": {"b": {"c": 1}}}, {"a": {"b": {"c": None}}}, {"a": {"b": {}}}),
     ({"a": {"b": 1}, "z": 0}, {"a": None}, {"z": 0}),

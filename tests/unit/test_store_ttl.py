@@ -152,12 +152,13 @@ def test_a_key_that_is_set_after_its_time_is_a_new_one(store: shmspace.Store) ->
 def test_a_set_without_a_time_ends_it(store: shmspace.Store, way: str) -> None:
     store.set("t/1", "old", ttl=2 * SOON_S)
     with store.lock("t/1") as held:
-        {
+        calls: dict[str, Callable[[], Any]] = {
             "set": lambda: store.set("t/1", "new"),
             "subscript": lambda: store.__setitem__("t/1", "new"),
             "update": lambda: store.update({"t/1": "new"}),
             "by its holder": lambda: held.set("new"),
-        }[way]()
+        }
+        calls[way]()
     let_pass(2 * SOON_S)
     assert store["t/1"] == "new"
 
