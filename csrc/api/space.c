@@ -19,10 +19,11 @@
 #include "../types/log.h"
 #include "../types/mutex.h"
 #include "../types/queue.h"
+#include "../types/store.h"
 #include "../types/tuples.h"
 
 static const struct shm__type *const all_types[] = {&shm__channel_type, &shm__queue_type, &shm__tuples_type,
-                                                     &shm__log_type,     &shm__sharded_log_type, &shm__mutex_type, NULL};
+                                                     &shm__log_type,     &shm__sharded_log_type, &shm__store_type, &shm__mutex_type, NULL};
 
 const char *shm_error_text(void) { return shm__error_text(); }
 const char *shm_error_name(int status) { return shm__error_name(status); }

@@ -23,6 +23,7 @@ void shm__check_lock_word(struct shm__audit *audit, const char *name, const u32 
 
 void shm__check_queue(struct shm__audit *audit, const char *name, u64 main);
 void shm__check_tuples(struct shm__audit *audit, const char *name, u64 main);
+void shm__check_store(struct shm__audit *audit, const char *name, u64 main);
 void shm__check_log(struct shm__audit *audit, const char *name, u64 main);
 
 #endif

@@ -147,6 +147,7 @@ static void check_entry(struct shm__audit *audit, const struct shm_entry *entry,
   if (entry->kind == SHM_KIND_CHANNEL) check_ring(audit, name, entry->main);
   if (entry->kind == SHM_KIND_QUEUE) shm__check_queue(audit, name, entry->main);
   if (entry->kind == SHM_KIND_TUPLES) shm__check_tuples(audit, name, entry->main);
+  if (entry->kind == SHM_KIND_STORE) shm__check_store(audit, name, entry->main);
   if (entry->kind == SHM_KIND_LOG || entry->kind == SHM_KIND_SHARDED_LOG) shm__check_log(audit, name, entry->main);
   if (entry->kind == SHM_KIND_LOCK) check_mutex(audit, name, entry->main);
 }

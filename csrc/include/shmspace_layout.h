@@ -116,6 +116,16 @@ typedef uint64_t u64;
   C(SHM_RECORD_KEY, 1, "record.flags: it has a key, which may be empty")                                               \
   C(SHM_RECORD_DATA, 2, "record.flags: it has data, which may be empty; else it is a tombstone")                       \
   C(SHM_RECORD_INLINE, 64, "key and data of a record that fit into its slot")                                          \
+  C(SHM_CHANGE_SET, 1, "store_shard.change: the item gets what is told there")                                         \
+  C(SHM_CHANGE_INSERT, 2, "store_shard.change: the item is new")                                                       \
+  C(SHM_CHANGE_REMOVE, 3, "store_shard.change: the item goes")                                                         \
+  C(SHM_ITEM_INLINE, 192, "longest value that lies in its item")                                                       \
+  C(SHM_ORDER_LEVELS, 12, "levels of the order of a shard's keys")                                                     \
+  C(SHM_FEED_LOST, 0, "feed.op: there was no memory for the event, or it was needed for something else")               \
+  C(SHM_FEED_SET, 1, "feed.op: a key was set")                                                                         \
+  C(SHM_FEED_DEL, 2, "feed.op: a key was removed, or has expired")                                                     \
+  C(SHM_CLAIM_LOCK, 1, "claim.kind: the lock of a key")                                                                \
+  C(SHM_CLAIM_WATCH, 2, "claim.kind: a watch")                                                                         \
   C(SHM_PORT_READER, 1, "port role")                                                                                   \
   C(SHM_PORT_WRITER, 2, "port role")                                                                                   \
   C(SHM_PORT_PINS, 3, "port role: a reader that was closed while views of it are in use")                               \
@@ -414,8 +424,7 @@ typedef uint64_t u64;
   F(u64, next, 8, PUBLISH, "next entry in order of creation: the truth about what is in a shard")                      \
   F(u64, previous, 16, LOCK(put_lock), "the one before; a hint that can be rebuilt")                                   \
   F(u32, hash, 24, INIT, "FNV-1a 32 of the key")                                                                       \
-  F(u32, length, 28, INIT, "bytes of the key")                                                                         \
-  F(u64, idle_next, 32, LOCK(take_lock), "next idle entry, 1 at the end of their list, 0 outside it; a hint that can be rebuilt")
+  F(u32, length, 28, INIT, "bytes of the key")
 
 /* ---- a tuple space: the payload of its main block; its shards follow ---------------------------------------------- */
 #define SHM_TUPLES_TABLE(F, A)                                                                                         \
@@ -430,7 +439,8 @@ typedef uint64_t u64;
 
 /* ---- the values under a key of a tuple space: the payload of a block; a segment of one cell and the key follow ---- */
 #define SHM_TUPLE_TABLE(F, A)                                                                                          \
-  A(u64, entry, 5, 0, PUBLISH, "a shm_key")                                                                            \
+  A(u64, entry, 4, 0, PUBLISH, "a shm_key")                                                                            \
+  F(u64, idle_next, 32, LOCK(take_lock), "next idle entry, 1 at the end of their list, 0 outside it; a hint that can be rebuilt")\
   A(u64, line, 2, 40, LOCK(take_lock), "a shm_fifo_line")                                                              \
   F(u64, pad0, 56, ZERO, "")                                                                                           \
   A(u64, out, 8, 64, LOCK(take_lock), "a shm_fifo_out")                                                                \
@@ -487,6 +497,101 @@ typedef uint64_t u64;
   F(u64, chain, 56, SEQ(word), "key index: 1 + index of the record before it in its bucket; 0: none")                  \
   A(u8, data, 64, 64, SEQ(word), "key and data when they are inline")
 
+/* ---- a store: the payload of its main block; its shards follow, then the globs without events ------------------------- */
+#define SHM_STORE_MAIN_TABLE(F, A)                                                                                     \
+  F(u32, life, 0, PUBLISH, "as in its directory entry")                                                                \
+  F(u32, id, 4, INIT, "structure id")                                                                                  \
+  F(u32, shards, 8, INIT, "how many")                                                                                  \
+  F(u32, feed, 12, INIT, "events that a shard remembers")                                                              \
+  F(u32, quiet_bytes, 16, INIT, "bytes of the globs of keys without events, a NUL behind each")                        \
+  F(u32, pad0, 20, ZERO, "")                                                                                           \
+  A(u8, codec, 32, 24, INIT, "name of the codec option, NUL-padded")                                                   \
+  F(u64, soonest_ns, 56, COUNTER, "when the next key expires (monotonic), or before; 0: none does; a hint")            \
+  F(u64, sweep_ns, 64, COUNTER, "when to look for expired keys again (monotonic); a hint")                             \
+  A(u64, pad1, 7, 72, ZERO, "")                                                                                        \
+  F(u32, watch_event, 128, COUNTER, "event word: there are events")                                                    \
+  A(u8, pad2, 124, 132, ZERO, "")                                                                                      \
+  A(u64, watch_bells, 64, 256, COUNTER, "members whose event loop waits for that")                                     \
+  F(u32, lock_event, 768, COUNTER, "event word: the lock of a key is free")                                            \
+  A(u8, pad3, 124, 772, ZERO, "")                                                                                      \
+  A(u64, lock_bells, 64, 896, COUNTER, "members whose event loop waits for that")
+
+/* ---- a shard of a store: its keys, what is being changed, its order, its events ---------------------------------------- */
+#define SHM_STORE_SHARD_TABLE(F, A)                                                                                    \
+  A(u64, table, 48, 0, PUBLISH, "a shm_shard; its put_lock guards all of this")                                        \
+  F(u64, changing, 384, PUBLISH, "the item that is being changed (payload offset), as told below; 0: none")            \
+  F(u32, change, 392, LOCK(put_lock), "SHM_CHANGE_*")                                                                  \
+  F(u32, tells, 396, LOCK(put_lock), "1: the change gives an event")                                                   \
+  F(u64, number, 400, LOCK(put_lock), "the number of that event")                                                      \
+  F(u64, stamp, 408, LOCK(put_lock), "its stamp")                                                                      \
+  F(u64, version, 416, LOCK(put_lock), "SET: what the item gets: its version")                                               \
+  F(u64, created, 424, LOCK(put_lock), "as in the item")                                                               \
+  F(u64, updated, 432, LOCK(put_lock), "as in the item")                                                               \
+  F(u64, expires_ns, 440, LOCK(put_lock), "as in the item")                                                            \
+  F(u64, length_bytes, 448, LOCK(put_lock), "as in the item")                                                          \
+  F(u64, block, 456, LOCK(put_lock), "as in the item")                                                                 \
+  F(u32, block_gen, 464, LOCK(put_lock), "as in the item")                                                             \
+  F(u32, codec, 468, LOCK(put_lock), "as in the item")                                                                 \
+  F(u64, old_block, 472, LOCK(put_lock), "the block that the item had before")                                         \
+  F(u32, old_gen, 480, LOCK(put_lock), "generation of that block")                                                     \
+  F(u32, event_gen, 484, LOCK(put_lock), "generation of event_block")                                                  \
+  F(u64, event_block, 488, LOCK(put_lock), "key and value of the event when they are long")                            \
+  A(u64, pad0, 2, 496, ZERO, "")                                                                                       \
+  A(u8, data, 192, 512, LOCK(put_lock), "the value when it is inline")                                                 \
+  A(u64, pad1, 8, 704, ZERO, "")                                                                                       \
+  A(u64, order, 12, 768, PUBLISH, "first items in byte order, a word for each level; hints that can be rebuilt")       \
+  A(u64, pad2, 4, 864, ZERO, "")                                                                                       \
+  F(u64, feed, 896, PUBLISH, "payload offset of the ring of events; 0: none yet")                                      \
+  F(u32, feed_gen, 904, LOCK(put_lock), "generation of that block")                                                    \
+  F(u32, feed_count, 908, LOCK(put_lock), "events that it has room for")                                               \
+  F(u64, tail, 912, PUBLISH, "number of the next event")                                                               \
+  F(u64, forgotten, 920, PUBLISH, "stamp of the last event that was overwritten")                                      \
+  F(u64, claims, 928, LOCK(put_lock), "locks of its keys; of shard 0 also the watches (payload offset of the first)")  \
+  F(u64, soonest_ns, 936, LOCK(put_lock), "when the next key expires, or before; 0: none does")                        \
+  F(u64, since_sweep_ns, 944, LOCK(put_lock), "the same of keys that were set since a sweep began")                    \
+  F(u64, size_bytes, 952, COUNTER, "bytes of the values; a hint that can be rebuilt")                                  \
+  A(u64, pad3, 8, 960, ZERO, "")
+
+/* ---- a key of a store and its value: the payload of a block. The key follows, rounded up to 8 bytes; then a word for each
+   level of the order that it is in, 1 to SHM_ORDER_LEVELS, and the value when it is inline -------------------------------- */
+#define SHM_ITEM_TABLE(F, A)                                                                                           \
+  A(u64, entry, 4, 0, PUBLISH, "a shm_key")                                                                            \
+  F(u64, word, 32, PUBLISH, "rises by 2 with every change; odd while it is changed: then the shard says what to")      \
+  F(u64, version, 40, SEQ(word), "stamp of the last change")                                                           \
+  F(u64, created, 48, SEQ(word), "when it was made, ns since the epoch")                                               \
+  F(u64, updated, 56, SEQ(word), "when it was changed, ns since the epoch; 0: never")                                  \
+  F(u64, inserted, 64, INIT, "stamp of its making")                                                                    \
+  F(u64, expires_ns, 72, SEQ(word), "when it is gone (monotonic); 0: never")                                           \
+  F(u64, length_bytes, 80, SEQ(word), "bytes of the value")                                                            \
+  F(u64, block, 88, SEQ(word), "payload offset of the block with the value; 0: it is inline")                          \
+  F(u32, block_gen, 96, SEQ(word), "generation of that block")                                                         \
+  F(u32, codec, 100, SEQ(word), "codec number of the value")
+
+/* ---- an event of a store --------------------------------------------------------------------------------------------- */
+#define SHM_FEED_TABLE(F, A)                                                                                           \
+  F(u64, word, 0, PUBLISH, "2 * number + 2; odd while it is written")                                                  \
+  F(u64, stamp, 8, SEQ(word), "its stamp")                                                                             \
+  F(u64, version, 16, SEQ(word), "version of the key's value")                                                        \
+  F(u64, created, 24, SEQ(word), "of it")                                                                               \
+  F(u64, updated, 32, SEQ(word), "of it")                                                                               \
+  F(u64, length_bytes, 40, SEQ(word), "bytes of the value")                                                            \
+  F(u64, block, 48, SEQ(word), "SET: the block with key and value, 0: they are inline; DEL: the item that was removed") \
+  F(u32, block_gen, 56, SEQ(word), "generation of that block")                                                         \
+  F(u32, codec, 60, SEQ(word), "codec number of the value")                                                            \
+  F(u32, op, 64, SEQ(word), "SHM_FEED_*")                                                                              \
+  F(u32, key_length, 68, SEQ(word), "bytes of the key")                                                                \
+  A(u8, data, 184, 72, SEQ(word), "key and value when they are inline")
+
+/* ---- the lock of a key, or a watch: the payload of a block; the key follows ------------------------------------------- */
+#define SHM_CLAIM_TABLE(F, A)                                                                                          \
+  F(u64, next, 0, LOCK(put_lock), "the next one of the shard (payload offset)")                                        \
+  F(u32, owner, 8, LOCK(put_lock), "token of the member that has it; 0: nobody")                                       \
+  F(u32, kind, 12, INIT, "SHM_CLAIM_*")                                                                                \
+  F(u64, holder, 16, LOCK(put_lock), "which thread, or watch, of that member")                                         \
+  F(u64, since_ns, 24, LOCK(put_lock), "since when, ns since the epoch")                                               \
+  F(u32, died, 32, LOCK(put_lock), "1: its last owner died without giving it up")                                      \
+  F(u32, key_length, 36, INIT, "bytes of the key")
+
 /* ---- a named lock: the payload of its main block --------------------------------------------------------------------- */
 #define SHM_MUTEX_TABLE(F, A)                                                                                          \
   F(u32, life, 0, PUBLISH, "as in its directory entry")                                                                \
@@ -519,12 +624,17 @@ typedef uint64_t u64;
   S(shm_lane, SHM_LANE_TABLE, 896)                                                                                     \
   S(shm_shard, SHM_SHARD_TABLE, 384)                                                                                   \
   S(shm_buckets, SHM_BUCKETS_TABLE, 8)                                                                                 \
-  S(shm_key, SHM_KEY_TABLE, 40)                                                                                        \
+  S(shm_key, SHM_KEY_TABLE, 32)                                                                                        \
   S(shm_tuples_main, SHM_TUPLES_TABLE, 128)                                                                            \
   S(shm_tuple, SHM_TUPLE_TABLE, 192)                                                                                   \
   S(shm_log_main, SHM_LOG_MAIN_TABLE, 128)                                                                             \
   S(shm_log_shard, SHM_LOG_SHARD_TABLE, 896)                                                                           \
   S(shm_record, SHM_RECORD_TABLE, 128)                                                                                 \
+  S(shm_store_main, SHM_STORE_MAIN_TABLE, 1408)                                                                        \
+  S(shm_store_shard, SHM_STORE_SHARD_TABLE, 1024)                                                                      \
+  S(shm_item, SHM_ITEM_TABLE, 104)                                                                                     \
+  S(shm_feed, SHM_FEED_TABLE, 256)                                                                                     \
+  S(shm_claim, SHM_CLAIM_TABLE, 40)                                                                                    \
   S(shm_mutex, SHM_MUTEX_TABLE, 256)
 
 #define SHM__CONSTANT(name, value, meaning) enum { name = value };

@@ -64,13 +64,21 @@ u64 shm__table_find(const struct shm__shard *shard, const struct shm__key *key) 
   return 0;
 }
 
+u64 shm__table_find_listed(const struct shm__shard *shard, const struct shm__key *key) {
+  u64 left = most_entries(shard), at = shm_load_acquire(&shard->shared->first);
+  for (struct shm_key *entry; (entry = shm__table_entry(shard, at)) != NULL && left-- > 0; at = shm_load_acquire(&entry->next)) {
+    if (is_key(shard, at, entry, key)) return at;
+  }
+  return 0;
+}
+
 /* ---- changing ------------------------------------------------------------------------------------------------------------- */
-static void begin(struct shm__shard *shard) {
+void shm__table_begin(struct shm__shard *shard) {
   shm_store_relaxed(&shard->shared->changes, shard->shared->changes | 1);
   shm_fence_full(); /* SYNC table.changes: before what changes; readers look at it again behind their copy */
 }
 
-static void end(struct shm__shard *shard) { shm_store_release(&shard->shared->changes, (shard->shared->changes | 1) + 1); }
+void shm__table_end(struct shm__shard *shard) { shm_store_release(&shard->shared->changes, (shard->shared->changes | 1) + 1); }
 
 static void chain_in(struct shm_buckets *buckets, struct shm_key *entry, u64 offset) {
   u64 *chain = chain_of(buckets, entry->hash);
@@ -93,16 +101,16 @@ void shm__table_insert(struct shm__shard *shard, struct shm__ref ref) {
   struct shm_key *entry = (struct shm_key *)(shard->space->base + ref.offset);
   struct shm_key *last = shared->first ? shm__table_entry(shard, shared->last) : NULL;
   struct shm_buckets *buckets = buckets_of(shard);
-  entry->next = entry->idle_next = 0;
+  entry->next = 0;
   entry->previous = last ? shared->last : 0;
-  begin(shard);
+  shm__table_begin(shard);
   shm_store_release(last ? &last->next : &shared->first, ref.offset); /* SYNC table.list: publishes it */
   SHM_POINT("table.appended");
   shm__block_link(shard->space, ref, shard->id);
   shared->last = ref.offset;
   if (buckets) chain_in(buckets, entry, ref.offset);
   shm_store_relaxed(&shared->keys, shared->keys + 1); /* relaxed: a hint for who has no lock */
-  end(shard);
+  shm__table_end(shard);
 }
 
 int shm__table_remove(struct shm__shard *shard, struct shm__ref ref) {
@@ -110,9 +118,9 @@ int shm__table_remove(struct shm__shard *shard, struct shm__ref ref) {
   struct shm_key *entry = shm__table_entry(shard, ref.offset);
   struct shm_buckets *buckets = buckets_of(shard);
   if (!entry) return 0;
-  begin(shard); /* first: from now on the heir of a lock links its block again */
+  shm__table_begin(shard); /* first: from now on the heir of a lock links its block again */
   if (!shm__block_hold(shard->space, ref, shard->id)) {
-    end(shard);
+    shm__table_end(shard);
     return 0;
   }
   SHM_POINT("table.held");
@@ -124,7 +132,7 @@ int shm__table_remove(struct shm__shard *shard, struct shm__ref ref) {
   if (after) after->previous = entry->previous;
   else shared->last = entry->previous;
   shm_store_relaxed(&shared->keys, shared->keys - 1);
-  end(shard);
+  shm__table_end(shard);
   return 1;
 }
 
@@ -159,7 +167,7 @@ struct shm__ref shm__table_rehash(struct shm__shard *shard, struct shm__ref ref,
   struct shm_buckets *made = (struct shm_buckets *)(shard->space->base + ref.offset);
   struct shm__ref old = {0, 0};
   made->mask = count - 1;
-  begin(shard);
+  shm__table_begin(shard);
   if (shared->buckets) {
     old = shm__block_ref(shard->space, shared->buckets);
     if (!shm__block_hold(shard->space, old, shard->id)) old.offset = 0;
@@ -168,20 +176,20 @@ struct shm__ref shm__table_rehash(struct shm__shard *shard, struct shm__ref ref,
   shm_store_release(&shared->buckets, ref.offset); /* SYNC table.chains */
   SHM_POINT("table.rehashed");
   shm__block_link(shard->space, ref, shard->id);
-  end(shard);
+  shm__table_end(shard);
   return old;
 }
 
 void shm__table_repair(struct shm__shard *shard) {
   struct shm_shard *shared = shard->shared;
   u64 left = most_entries(shard), at = shared->first;
-  begin(shard);
+  shm__table_begin(shard);
   if (shared->buckets) shm__block_relink(shard->space, shm__block_ref(shard->space, shared->buckets), shard->id);
   for (struct shm_key *entry; (entry = shm__table_entry(shard, at)) != NULL && left-- > 0; at = entry->next) {
     shm__block_relink(shard->space, shm__block_ref(shard->space, at), shard->id);
   }
   fill(shard, buckets_of(shard));
-  end(shard);
+  shm__table_end(shard);
 }
 
 void shm__table_teardown(struct shm__shard *shard, void (*release)(struct shm__shard *shard, u64 entry)) {

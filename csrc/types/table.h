@@ -23,6 +23,9 @@ struct shm__key shm__key_of(const void *bytes, u32 length);
 /* With one of the shard's locks, or as below: the entry (payload offset) with this key, or 0. */
 u64 shm__table_find(const struct shm__shard *shard, const struct shm__key *key);
 
+/* The same, the slow way: along the list, which is never half changed. */
+u64 shm__table_find_listed(const struct shm__shard *shard, const struct shm__key *key);
+
 /* The entry at this offset, or NULL when there cannot be one. */
 struct shm_key *shm__table_entry(const struct shm__shard *shard, u64 offset);
 
@@ -38,6 +41,9 @@ static inline int shm__table_unchanged(const struct shm__shard *shard, u64 chang
 }
 
 /* ---- with both locks ---- */
+/* For what hangs on entries and is changed with them: who looks without a lock looks again, the heir of a lock repairs. */
+void shm__table_begin(struct shm__shard *shard);
+void shm__table_end(struct shm__shard *shard);
 /* Add an entry, a block HELD by us whose hash, length and key are there; it is given away. */
 void shm__table_insert(struct shm__shard *shard, struct shm__ref entry);
 /* Take an entry out: it is HELD by us then. 0: it could not be. */

@@ -63,10 +63,14 @@ int shm__tuples_fifo(struct shm__tuples *tuples, const struct shm__shard *shard,
 }
 
 /* ---- locks ---------------------------------------------------------------------------------------------------------------- */
-static void list_idle(struct shm__shard *shard, u64 at, struct shm_key *entry) {
+static struct shm_tuple *tuple_at(const struct shm__shard *shard, u64 offset) {
+  return (struct shm_tuple *)shm__table_entry(shard, offset);
+}
+
+static void list_idle(struct shm__shard *shard, u64 at, struct shm_tuple *entry) {
   struct shm_shard *shared = shard->shared;
   if (entry->idle_next != 0) return;
-  struct shm_key *last = shared->idle_last ? shm__table_entry(shard, shared->idle_last) : NULL;
+  struct shm_tuple *last = shared->idle_last ? tuple_at(shard, shared->idle_last) : NULL;
   entry->idle_next = IDLE_END;
   if (last) last->idle_next = at;
   else shared->idle_first = at, shared->idle = 0;
@@ -79,10 +83,10 @@ static void list_all_idle(struct shm__tuples *tuples, struct shm__shard *shard) 
   struct shm_shard *shared = shard->shared;
   u64 left = tuples->space->size_bytes / sizeof(struct shm_tuple), at = shared->first;
   struct shm__fifo fifo;
-  struct shm_key *entry;
+  struct shm_tuple *entry;
   shared->idle = 0;
   shared->idle_first = shared->idle_last = 0;
-  for (; (entry = shm__table_entry(shard, at)) != NULL && left-- > 0; at = entry->next) {
+  for (; (entry = tuple_at(shard, at)) != NULL && left-- > 0; at = ((struct shm_key *)entry)->next) {
     entry->idle_next = 0;
     if (shm__tuples_fifo(tuples, shard, at, &fifo) && shm__fifo_is_idle(&fifo)) list_idle(shard, at, entry);
   }
@@ -169,7 +173,7 @@ static void remove_idle(struct shm__tuples *tuples, struct shm__shard *shard, u3
   u32 left = shm_min(shared->idle, (u32)IDLE_LOOKS);
   while (shared->idle > most && garbage->count + 3 <= SHM__GARBAGE) {
     u64 at = shared->idle_first;
-    struct shm_key *entry = shm__table_entry(shard, at);
+    struct shm_tuple *entry = tuple_at(shard, at);
     if (!entry) break;
     shared->idle_first = entry->idle_next == IDLE_END ? 0 : entry->idle_next;
     if (!shared->idle_first) shared->idle_last = 0;
@@ -248,6 +252,7 @@ int shm__tuples_add(struct shm__tuples *tuples, struct shm__shard *shard, const 
   int status = shm__tuples_alloc(tuples, (u64)shard->key_offset + key->length, deadline_ns, &ref);
   if (status != SHM_OK) return status;
   struct shm_key *entry = (struct shm_key *)(tuples->space->base + ref.offset);
+  ((struct shm_tuple *)entry)->idle_next = 0;
   entry->hash = key->hash;
   entry->length = key->length;
   memcpy((u8 *)entry + shard->key_offset, key->bytes, key->length);
@@ -260,7 +265,7 @@ int shm__tuples_add(struct shm__tuples *tuples, struct shm__shard *shard, const 
     if (!shm__table_find(shard, key)) {
       shm__table_insert(shard, ref);
       SHM_POINT("tuples.added");
-      list_idle(shard, ref.offset, entry);
+      list_idle(shard, ref.offset, (struct shm_tuple *)entry);
       remove_idle(tuples, shard, IDLE_MOST, ref.offset, &garbage);
       ref.offset = 0;
       if (!shm__table_find(shard, key)) status = damaged_table(tuples);
@@ -275,7 +280,7 @@ int shm__tuples_add(struct shm__tuples *tuples, struct shm__shard *shard, const 
 }
 
 int shm__tuples_left(struct shm__shard *shard, u64 at, struct shm__fifo *fifo) {
-  struct shm_key *entry = shm__table_entry(shard, at);
+  struct shm_tuple *entry = tuple_at(shard, at);
   /* One that is listed already is not looked at: its tail is in the other side's cache. */
   if (entry && entry->idle_next == 0 && !fifo->line->first && shm__fifo_length(fifo) == 0) list_idle(shard, at, entry);
   return shard->shared->idle > 2 * IDLE_MOST;

@@ -121,9 +121,8 @@ def can_build(flavour: Flavour) -> bool:
 
 def compiler(flavour: Flavour) -> str | None:
     """Give the compiler for it: $CC, else clang, else gcc; the first that can link."""
-    chosen = os.environ.get("CC")
-    for name in [chosen] if chosen else ["clang", "gcc"]:
-        if shutil.which(name) and _links(name, flavour.flags):
+    for name in [os.environ.get("CC"), "clang", "gcc"]:
+        if name and shutil.which(name) and _links(name, flavour.flags):
             return name
     return None
 

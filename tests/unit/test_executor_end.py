@@ -23,13 +23,16 @@ from tests.helpers.peer_wait import DEADLINE_S, blocked, until
 
 def workers() -> list[psutil.Process]:
     """The children of this process that are alive."""
-    children = psutil.Process().children()
-    return [child for child in children if child.status() != psutil.STATUS_ZOMBIE and not is_helper(child)]
+    return [child for child in psutil.Process().children() if is_worker(child)]
 
 
-def is_helper(child: psutil.Process) -> bool:
-    command = " ".join(child.cmdline())
-    return "resource_tracker" in command or "forkserver" in command
+def is_worker(child: psutil.Process) -> bool:
+    try:
+        command = " ".join(child.cmdline())
+        alive = child.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+    return alive and "resource_tracker" not in command and "forkserver" not in command
 
 
 def threads() -> set[str]:

@@ -1,0 +1,230 @@
+/* feed.c: the events of a store's shard: a ring of slots, written with the shard's lock, read without. Its memory is taken
+ * with the first event; where there is not enough for all the slots that were asked for, there are fewer, or none: then
+ * events are only counted, and who watches is told that he missed them.
+ *
+ * Invariants
+ *   1. Event n is in slot n % feed_count while that slot's word is 2n + 2. The word is odd while it is written; a reader's
+ *      copy counts if the word is the same afterwards.
+ *   2. What is long lies in a block that the slot refers to with its generation: key and value of a SET, or the whole item that
+ *      was removed. It is let go of before the slot gets another event; a reference to a block that is not there any more is
+ *      an event that was lost.
+ *   3. tail follows the slots: an event that was published before a death is not published again.
+ *
+ * Crash table (died after ...)
+ *   letting go of an old event's block ("feed.released")  reap frees it; heir of the shard's lock goes on
+ *   writing a slot ("feed.written")                       heir writes it again: tail is behind
+ *   publishing it ("feed.published")                      as above
+ *   using a new ring ("feed.used")                        heir links its block
+ */
+#include "feed.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "../base/glob.h"
+#include "../base/point.h"
+
+enum { FEED_LEAST = 8 };
+
+int shm__feed_wants(const struct shm__store *store, const shm_write *how, const struct shm__key *key) {
+  if (how->flags & SHM_WRITE_SILENT) return 0;
+  for (u32 at = 0; at < store->quiet_bytes;) {
+    u32 length = (u32)strlen((const char *)store->quiet + at); /* the last byte is a NUL */
+    if (shm__glob_match(store->quiet + at, length, key->bytes, key->length)) return 0;
+    at += length + 1;
+  }
+  return 1;
+}
+
+/* ---- the ring --------------------------------------------------------------------------------------------------------------- */
+int shm__feed_alloc(struct shm__store *store, u64 deadline_ns, struct shm__ref *ref, u32 *count) {
+  int status = SHM_SPACE_FULL;
+  for (*count = store->feed; *count > 0; *count = *count > FEED_LEAST ? *count / 2 : 0) {
+    status = shm__block_alloc(store->space, (u64)*count * sizeof(struct shm_feed), deadline_ns, ref);
+    if (status != SHM_SPACE_FULL) break;
+  }
+  if (status == SHM_OK) memset(store->space->base + ref->offset, 0, (u64)*count * sizeof(struct shm_feed));
+  return status;
+}
+
+void shm__feed_use(struct shm__drawer *drawer, struct shm__ref ref, u32 count) {
+  struct shm_store_shard *shared = drawer->shared;
+  shared->feed_gen = ref.gen;
+  shared->feed_count = count;
+  shm_store_release(&shared->feed, ref.offset); /* SYNC feed.ring */
+  SHM_POINT("feed.used");
+  shm__block_link(drawer->store->space, ref, drawer->store->id);
+}
+
+static struct shm_feed *slot_of(const struct shm__drawer *drawer, u64 number) {
+  u64 at = shm_load_acquire(&drawer->shared->feed); /* SYNC feed.ring */
+  u32 count = shm_load_relaxed(&drawer->shared->feed_count);
+  if (at == 0 || count == 0) return NULL;
+  struct shm_feed *ring = shm__at(drawer->store->space, at, (u64)count * sizeof *ring, 16);
+  return ring ? &ring[number % count] : NULL;
+}
+
+/* ---- writing ------------------------------------------------------------------------------------------------------------------ */
+/* Let go of what a slot refers to. */
+static void release(struct shm__drawer *drawer, struct shm_feed *slot, struct shm__waste *waste) {
+  struct shm__space *space = drawer->store->space;
+  struct shm__ref ref = {slot->block, slot->block_gen};
+  if (!ref.offset) return;
+  const struct shm_item *item = (struct shm_item *)shm__block_payload(space, ref, sizeof *item);
+  if (item && slot->op == SHM_FEED_DEL && item->block) {
+    struct shm__ref value = {item->block, item->block_gen};
+    if (shm__block_hold(space, value, drawer->store->id)) shm__waste_add(waste, value);
+  }
+  if (shm__block_hold(space, ref, drawer->store->id)) shm__waste_add(waste, ref);
+  SHM_POINT("feed.released");
+}
+
+/* What the slot says of the item: SHM_FEED_LOST if it would need a block that is not there. */
+static void fill(struct shm__drawer *drawer, struct shm_feed *slot, u64 at, const struct shm_item *item, u32 op) {
+  const struct shm_key *entry = (const struct shm_key *)item;
+  struct shm_store_shard *shared = drawer->shared;
+  const u8 *value = shm__item_bytes(drawer, at, item);
+  slot->version = item->version;
+  slot->created = item->created;
+  slot->updated = item->updated;
+  slot->length_bytes = item->length_bytes;
+  slot->codec = item->codec;
+  slot->key_length = entry->length;
+  slot->block = 0;
+  slot->op = op;
+  if (op == SHM_FEED_DEL) {
+    struct shm__ref ref = shm__block_ref(drawer->store->space, at);
+    slot->block = ref.offset;
+    slot->block_gen = ref.gen;
+  } else if (value && shm__feed_fits(entry->length, item->length_bytes)) {
+    memcpy(slot->data, item + 1, entry->length);
+    memcpy(slot->data + entry->length, value, item->length_bytes);
+  } else if (shared->event_block) {
+    slot->block = shared->event_block;
+    slot->block_gen = shared->event_gen;
+    struct shm__ref ref = {slot->block, slot->block_gen};
+    if (!shm__block_link(drawer->store->space, ref, drawer->store->id)) shm__block_relink(drawer->store->space, ref, drawer->store->id);
+  } else {
+    slot->op = SHM_FEED_LOST;
+  }
+}
+
+void shm__feed_publish(struct shm__drawer *drawer, u64 at, u32 op, struct shm__waste *waste) {
+  struct shm_store_shard *shared = drawer->shared;
+  const struct shm_item *item = shm__item(drawer, at);
+  u64 number = shared->number;
+  if (shared->tail != number) return; /* it was, before somebody died */
+  struct shm_feed *slot = slot_of(drawer, number);
+  if (slot && item) {
+    release(drawer, slot, waste);
+    if (slot->word) shm_store_relaxed(&shared->forgotten, slot->stamp);
+    shm_store_relaxed(&slot->word, 2 * number + 1);
+    shm_fence_release(); /* SYNC feed.word */
+    slot->stamp = shared->stamp;
+    fill(drawer, slot, at, item, op);
+    SHM_POINT("feed.written");
+    shm_store_release(&slot->word, 2 * number + 2); /* SYNC feed.word */
+  } else {
+    shm_store_relaxed(&shared->forgotten, shared->stamp);
+  }
+  SHM_POINT("feed.published");
+  shm_store_release(&shared->tail, number + 1); /* SYNC feed.tail */
+}
+
+int shm__feed_keeps(const struct shm__drawer *drawer, u64 at) {
+  const struct shm_store_shard *shared = drawer->shared;
+  const struct shm_feed *slot = shared->tells ? slot_of(drawer, shared->number) : NULL;
+  return slot && slot->word == 2 * shared->number + 2 && slot->op == SHM_FEED_DEL && slot->block == at;
+}
+
+void shm__feed_forget(struct shm__drawer *drawer) {
+  struct shm__waste waste = {.count = 0};
+  for (u64 i = 0; i < drawer->shared->feed_count; i++) {
+    struct shm_feed *slot = slot_of(drawer, i);
+    if (!slot || !slot->block) continue;
+    release(drawer, slot, &waste);
+    u64 word = slot->word;
+    shm_store_relaxed(&slot->word, word | 1);
+    shm_fence_release(); /* SYNC feed.word */
+    slot->op = SHM_FEED_LOST;
+    slot->block = 0;
+    shm_store_release(&slot->word, word); /* SYNC feed.word: the same event, but who copied sees that its block is gone */
+    shm__waste_free(drawer->store->space, &waste);
+  }
+}
+
+void shm__feed_repair(struct shm__drawer *drawer) {
+  struct shm_store_shard *shared = drawer->shared;
+  if (shared->feed) shm__block_relink(drawer->store->space, (struct shm__ref){shared->feed, shared->feed_gen}, drawer->store->id);
+}
+
+void shm__feed_teardown(struct shm__drawer *drawer) {
+  if (!drawer->shared->feed) return;
+  shm__feed_forget(drawer);
+  shm__block_drop(drawer->store->space, (struct shm__ref){drawer->shared->feed, drawer->shared->feed_gen}, drawer->store->id);
+}
+
+/* ---- reading ------------------------------------------------------------------------------------------------------------------ */
+static int make_room(u8 **bytes, u64 *room_bytes, u64 need_bytes) {
+  if (need_bytes <= *room_bytes) return 1;
+  u8 *grown = realloc(*bytes, need_bytes);
+  if (!grown) return 0;
+  *bytes = grown;
+  *room_bytes = need_bytes;
+  return 1;
+}
+
+/* Where key and value of the event are; 0: it was lost. */
+static int find_bytes(const struct shm__drawer *drawer, const struct shm_feed *slot, u32 key_length, u64 length_bytes, const u8 **key,
+                      const u8 **value) {
+  struct shm__space *space = drawer->store->space;
+  struct shm__ref ref = {shm_load_relaxed(&slot->block), shm_load_relaxed(&slot->block_gen)};
+  u32 op = shm_load_relaxed(&slot->op);
+  if (op == SHM_FEED_DEL) {
+    const struct shm_item *item = (struct shm_item *)shm__block_payload(space, ref, sizeof *item + key_length);
+    if (!item || ((const struct shm_key *)item)->length != key_length || item->length_bytes != length_bytes) return 0;
+    *key = (const u8 *)(item + 1);
+    *value = shm__item_bytes(drawer, ref.offset, item);
+    return *value != NULL;
+  }
+  if (op != SHM_FEED_SET || length_bytes > space->size_bytes) return 0;
+  *key = ref.offset ? shm__block_payload(space, ref, key_length + length_bytes) : slot->data;
+  if (!*key || (!ref.offset && !shm__feed_fits(key_length, length_bytes))) return 0;
+  *value = *key + key_length;
+  return 1;
+}
+
+int shm__feed_read(const struct shm__drawer *drawer, u64 number, shm_event *event, u8 **bytes, u64 *room_bytes) {
+  if (number >= shm_load_acquire(&drawer->shared->tail)) return SHM_EMPTY; /* SYNC feed.tail */
+  const struct shm_feed *slot = slot_of(drawer, number);
+  const u8 *key, *value;
+  if (!slot || shm_load_acquire(&slot->word) != 2 * number + 2) return SHM_LAGGED; /* SYNC feed.word */
+  u32 key_length = shm_load_relaxed(&slot->key_length);
+  u64 length_bytes = shm_load_relaxed(&slot->length_bytes), block = shm_load_relaxed(&slot->block);
+  *event = (shm_event){.seq = shm_load_relaxed(&slot->stamp), .op = shm_load_relaxed(&slot->op), .key_length = key_length,
+                       .item = {shm_load_relaxed(&slot->version), length_bytes, (int64_t)shm_load_relaxed(&slot->created),
+                                (int64_t)shm_load_relaxed(&slot->updated), 0, shm_load_relaxed(&slot->codec), 0}};
+  if (!find_bytes(drawer, slot, key_length, length_bytes, &key, &value)) return SHM_LAGGED;
+  if (!make_room(bytes, room_bytes, key_length + length_bytes)) return shm__fail(SHM_SPACE_FULL, "no memory for an event");
+  shm_copy_racing(*bytes, key, key_length);
+  shm_copy_racing(*bytes + key_length, value, length_bytes);
+  shm_fence_acquire(); /* SYNC feed.word: the copy is made before the word is looked at again */
+  if (shm_load_relaxed(&slot->word) != 2 * number + 2 || shm_load_relaxed(&slot->block) != block) return SHM_LAGGED;
+  event->key = *bytes;
+  event->value = *bytes + key_length;
+  return SHM_OK;
+}
+
+u64 shm__feed_stamp(const struct shm__drawer *drawer, u64 number) {
+  const struct shm_feed *slot = slot_of(drawer, number);
+  if (!slot || shm_load_acquire(&slot->word) != 2 * number + 2) return 0;
+  u64 stamp = shm_load_relaxed(&slot->stamp);
+  shm_fence_acquire(); /* SYNC feed.word */
+  return shm_load_relaxed(&slot->word) == 2 * number + 2 ? stamp : 0;
+}
+
+u64 shm__feed_first(const struct shm__drawer *drawer) {
+  u64 tail = shm_load_acquire(&drawer->shared->tail);
+  u32 count = shm_load_acquire(&drawer->shared->feed) ? shm_load_relaxed(&drawer->shared->feed_count) : 0;
+  return tail > count ? tail - count : 0;
+}

@@ -1,0 +1,166 @@
+/* store_watch.c: watching a store: a private cursor for each shard, a number. Of the events that are there the one with the
+ * lowest stamp comes first. Writers know of nobody who watches but by the event word; each watch is on the list of claims of
+ * shard 0, so that people can see how many there are.
+ */
+#include "store_watch.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "../base/glob.h"
+#include "../base/hash.h"
+#include "../core/members.h"
+#include "../os/clock.h"
+#include "../os/wait.h"
+#include "claim.h"
+#include "feed.h"
+
+static u64 *cursor_of(struct shm__watch *watch, u32 n) { return &watch->cursors[n - watch->first]; }
+
+/* Behind the last event whose stamp is not above seq. */
+static void go_back(struct shm__watch *watch, const struct shm__drawer *drawer, u64 seq, u64 *cursor) {
+  u64 first = shm__feed_first(drawer), stamp = 1;
+  while (*cursor > first && ((stamp = shm__feed_stamp(drawer, *cursor - 1)) > seq || stamp == 0)) {
+    if (stamp == 0) break; /* overwritten meanwhile */
+    --*cursor;
+  }
+  if ((*cursor == first || stamp == 0) && shm_load_acquire(&drawer->shared->forgotten) > seq) watch->lost++;
+}
+
+int shm__watch_open(struct shm__store *store, const struct shm__glob *glob, int from_seq, u64 seq, u64 holder, u64 deadline_ns,
+                    struct shm__watch *watch) {
+  *watch = (struct shm__watch){.store = store, .glob_length = glob->length, .count = store->shard_count};
+  if (glob->bytes && shm__glob_prefix(glob->bytes, glob->length) == glob->length) { /* a plain key */
+    watch->first = shm__fnv1a(glob->bytes, glob->length) % store->shard_count;
+    watch->count = 1;
+  }
+  watch->cursors = calloc(watch->count, sizeof *watch->cursors);
+  if (glob->bytes) watch->glob = malloc(glob->length + 1);
+  if (!watch->cursors || (glob->bytes && !watch->glob)) {
+    shm__watch_close(watch);
+    return shm__fail(SHM_SPACE_FULL, "no memory for a watch");
+  }
+  if (glob->bytes) memcpy(watch->glob, glob->bytes, glob->length);
+  if (!store->space->readonly) { /* who may only read is not counted */
+    struct shm__drawer drawer = shm__drawer(store, 0);
+    struct shm__key nothing = {(const u8 *)"", 0, 0};
+    struct shm__ref ref;
+    int status = shm__claim_alloc(store, SHM_CLAIM_WATCH, &nothing, deadline_ns, &ref);
+    if (status == SHM_OK) {
+      status = shm__drawer_lock(&drawer, deadline_ns);
+      if (status != SHM_OK) shm__block_free(store->space, ref);
+    }
+    if (status != SHM_OK) {
+      shm__watch_close(watch);
+      return status;
+    }
+    shm__claim_add(&drawer, ref, holder);
+    watch->holder = holder;
+    shm__drawer_unlock(&drawer);
+  }
+  for (u32 n = watch->first; n < watch->first + watch->count; n++) {
+    struct shm__drawer drawer = shm__drawer(store, n);
+    *cursor_of(watch, n) = shm_load_acquire(&drawer.shared->tail);
+    if (from_seq) go_back(watch, &drawer, seq, cursor_of(watch, n));
+  }
+  return SHM_OK;
+}
+
+void shm__watch_close(struct shm__watch *watch) {
+  struct shm__drawer drawer = shm__drawer(watch->store, 0);
+  if (watch->holder && shm__drawer_lock_to_end(&drawer) == SHM_OK) {
+    u64 at = shm__claim_watch(&drawer, watch->holder);
+    struct shm__ref ref = {0, 0};
+    if (at) ref = shm__claim_remove(&drawer, at);
+    shm__drawer_unlock(&drawer);
+    shm__block_free(watch->store->space, ref);
+  }
+  free(watch->cursors);
+  free(watch->glob);
+  free(watch->bytes);
+  watch->cursors = NULL;
+  watch->glob = watch->bytes = NULL;
+}
+
+/* The shard whose next event has the lowest stamp; UINT32_MAX: none has one. What was overwritten is counted in lost. */
+static u32 choose(struct shm__watch *watch) {
+  u32 chosen = UINT32_MAX;
+  u64 lowest = UINT64_MAX;
+  for (u32 n = watch->first; n < watch->first + watch->count; n++) {
+    u64 *cursor = cursor_of(watch, n), tail = shm_load_acquire(&watch->store->shards[n].tail); /* SYNC feed.tail */
+    if (*cursor >= tail) continue;
+    struct shm__drawer drawer = shm__drawer(watch->store, n);
+    u64 stamp = shm__feed_stamp(&drawer, *cursor);
+    while (stamp == 0 && *cursor < tail) {
+      u64 next = shm_min(shm_max(shm__feed_first(&drawer), *cursor + 1), tail);
+      watch->lost += next - *cursor;
+      *cursor = next;
+      stamp = next < tail ? shm__feed_stamp(&drawer, next) : 0;
+    }
+    if (stamp == 0 || stamp >= lowest) continue;
+    lowest = stamp;
+    chosen = n;
+  }
+  return chosen;
+}
+
+static int look(void *context) {
+  struct shm__watch *watch = context;
+  if (shm__store_closed(watch->store) || shm_load_relaxed(&watch->closing)) return SHM_OK;
+  for (u32 n = watch->first; n < watch->first + watch->count; n++) {
+    if (*cursor_of(watch, n) < shm_load_acquire(&watch->store->shards[n].tail)) return SHM_OK;
+  }
+  return SHM_EMPTY;
+}
+
+/* Sleep until there may be an event. */
+static int wait_for_event(struct shm__watch *watch, u64 deadline_ns) {
+  struct shm__store *store = watch->store;
+  if (deadline_ns == SHM__TRY) return SHM_EMPTY;
+  if (shm__spin(store->space, &watch->patience, look, watch) == SHM_OK) return SHM_OK;
+  if (deadline_ns == SHM__SPIN) return SHM_EMPTY;
+  shm__store_sweep(store);
+  u64 start_ns = shm__monotonic_ns();
+  if (start_ns >= deadline_ns) return SHM_EMPTY;
+  u64 nap_ns = shm__nap_length_ns(store->space, start_ns, deadline_ns);
+  u64 soonest_ns = shm_load_relaxed(&store->shared->soonest_ns); /* relaxed: a hint */
+  if (store->space->readonly) {
+    shm__nap_ns(nap_ns); /* nobody wakes who cannot announce himself */
+    return SHM_OK;
+  }
+  if (soonest_ns > start_ns && soonest_ns - start_ns < nap_ns) nap_ns = soonest_ns - start_ns;
+  u32 value = shm__event_announce(store->watch);
+  if (look(watch) == SHM_OK) return SHM_OK; /* SYNC wake: look behind the announcement */
+  u32 place = shm__wait_show(store->space, store->id, SHM__WAITS_MESSAGE);
+  enum shm__wait_result result = shm__futex_wait(store->watch.word, value, nap_ns);
+  shm__wait_hide(store->space, place);
+  shm__learn(&watch->patience, shm__monotonic_ns() - start_ns);
+  return result == SHM__WAIT_SIGNAL ? SHM_INTERRUPTED : SHM_OK;
+}
+
+int shm__watch_next(struct shm__watch *watch, u64 deadline_ns, shm_event *event) {
+  for (;;) {
+    if (shm__store_closed(watch->store) || shm_load_acquire(&watch->closing)) return SHM_CLOSED;
+    u32 n = choose(watch);
+    if (watch->lost) {
+      *event = (shm_event){.lost = watch->lost};
+      watch->lost = 0;
+      return SHM_LAGGED;
+    }
+    if (n == UINT32_MAX) {
+      int status = wait_for_event(watch, deadline_ns);
+      if (status != SHM_OK) return status;
+      continue;
+    }
+    struct shm__drawer drawer = shm__drawer(watch->store, n);
+    int status = shm__feed_read(&drawer, *cursor_of(watch, n), event, &watch->bytes, &watch->room_bytes);
+    if (status == SHM_LAGGED) { /* it was lost, or overwritten just now */
+      ++*cursor_of(watch, n);
+      watch->lost++;
+      continue;
+    }
+    if (status != SHM_OK) return status;
+    ++*cursor_of(watch, n);
+    if (!watch->glob || shm__glob_match(watch->glob, watch->glob_length, event->key, event->key_length)) return SHM_OK;
+  }
+}

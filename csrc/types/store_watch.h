@@ -1,0 +1,28 @@
+/* store_watch.h: a private cursor over the events of a store; see store_watch.c. */
+#ifndef SHM_TYPES_STORE_WATCH_H
+#define SHM_TYPES_STORE_WATCH_H
+
+#include "../core/patience.h"
+#include "store.h"
+
+struct shm__watch {
+  struct shm__store *store;
+  u8 *glob; /* NULL: every key */
+  u32 glob_length, first, count; /* shards that are looked at */
+  u64 *cursors;                  /* of each shard the number of the next event */
+  u64 lost;                      /* not told yet */
+  u64 holder;                    /* under which it is counted; 0: it is not */
+  u8 *bytes;                     /* of the event that was given last */
+  u64 room_bytes;
+  u32 closing;
+  struct shm__patience patience;
+};
+
+/* from_seq 0: from now on. holder: a number of this process, not used before. */
+int shm__watch_open(struct shm__store *store, const struct shm__glob *glob, int from_seq, u64 seq, u64 holder, u64 deadline_ns,
+                    struct shm__watch *watch);
+void shm__watch_close(struct shm__watch *watch);
+/* The next event: SHM_OK; SHM_LAGGED: event->lost; SHM_EMPTY; SHM_CLOSED; SHM_INTERRUPTED. */
+int shm__watch_next(struct shm__watch *watch, u64 deadline_ns, shm_event *event);
+
+#endif
