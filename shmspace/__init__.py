@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from .channel import Channel, ChannelStat, Reader, Writer
 from .codec import register_codec
+from .entry import Entry, Event, StoreStat
 from .errors import *  # noqa: F403
 from .errors import __all__ as _error_names
 from .lock import HeldLock, NamedLock
@@ -26,7 +27,10 @@ from .queue import Lease, LeaseInfo, Queue, QueueStat
 from .record import NEWEST, OLDEST, Batch, Deleted, LogStat, Message, Record
 from .sharded_log import ShardedLog
 from .space import Broadcast, Member, Problem, Space, SpaceStat, destroy, list_spaces, open
+from .store import Store
+from .store_lock import HeldKey, KeyLock
 from .tuples import Tuples, TuplesStat
+from .watch import Watch
 
 if TYPE_CHECKING:
     from . import mp
@@ -43,8 +47,12 @@ __all__ = [
     "Channel",
     "ChannelStat",
     "Deleted",
+    "Entry",
+    "Event",
     "Executor",
+    "HeldKey",
     "HeldLock",
+    "KeyLock",
     "Lease",
     "LeaseInfo",
     "Log",
@@ -62,8 +70,11 @@ __all__ = [
     "ShardedLog",
     "Space",
     "SpaceStat",
+    "Store",
+    "StoreStat",
     "Tuples",
     "TuplesStat",
+    "Watch",
     "Writer",
     "destroy",
     "list_spaces",

@@ -10,7 +10,7 @@ explicit value is an error, even the default's. So a default is an object of its
 
 from __future__ import annotations
 
-__all__ = ["DefaultInt", "DefaultStr", "given"]
+__all__ = ["DefaultInt", "DefaultStr", "DefaultTuple", "given"]
 
 
 class DefaultInt(int):
@@ -23,6 +23,12 @@ class DefaultStr(str):
     __slots__ = ()
 
 
+class DefaultTuple(tuple[str, ...]):
+    """Texts that the caller did not give."""
+
+    __slots__ = ()
+
+
 def given(value: object) -> bool:
     """Say whether the caller gave this value."""
-    return value is not None and not isinstance(value, DefaultInt | DefaultStr)
+    return value is not None and not isinstance(value, DefaultInt | DefaultStr | DefaultTuple)

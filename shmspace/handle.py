@@ -297,7 +297,7 @@ def _freeing(free: Callable[[Any], None]) -> Callable[[Any, Any], None]:
     return give_back
 
 
-_KINDS = ("channel", "queue", "tuples", "log")
+_KINDS = ("channel", "queue", "tuples", "log", "store")
 _FREE = {kind: _freeing(getattr(lib, f"shm_{kind}_free")) for kind in _KINDS}
 _CLOSE = {kind: getattr(lib, f"shm_{kind}_close") for kind in _KINDS}
 _ALIVE = {kind: getattr(lib, f"shm_{kind}_alive") for kind in _KINDS}

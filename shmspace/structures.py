@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, cast
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 from . import options
-from .defaults import DefaultInt, DefaultStr
+from .defaults import DefaultInt, DefaultStr, DefaultTuple
 
 if TYPE_CHECKING:
     from .channel import Channel
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .queue import Queue
     from .sharded_log import ShardedLog
     from .space import Space
+    from .store import Store
     from .tuples import Tuples
 
 __all__ = ["Structures"]
@@ -201,3 +202,34 @@ class Structures:
         asked = {"start_offset": start_offset, "segment_size": segment_size, "max_record": max_record}
         asked |= {"key_index": key_index, "time_index": time_index, "codec": codec}
         return open_sharded_log(self._whole, name, {**asked, "durable": durable, "rollover": rollover}, shards, sharder)
+
+    def store(
+        self,
+        name: str | bytes = "default",
+        *,
+        shards: int = DefaultInt(16),
+        codec: str = DefaultStr("auto"),
+        feed: int = DefaultInt(1024),
+        no_events: Iterable[str] = DefaultTuple(),
+        durable: bool = False,
+        ack: str = "disk",
+        layer: Any = None,
+    ) -> Store:
+        """Give the store of that name, made if it is new: values under keys such as ``"users/7/mail"``.
+
+        Keys are spread over `shards` parts, which are changed independently; each remembers its last `feed` events for
+        watches. Keys that match one of the globs `no_events` give no events. Raises as `tuples` does.
+
+        >>> import shmspace
+        >>> with shmspace.open("doc-store", size="2M") as space:
+        ...     st = space.store()
+        ...     st["users/7"] = {"name": "Ada"}
+        ...     st.get("users/7").value, st.incr("logins"), st.keys("users/*")
+        ...     space.destroy()
+        ({'name': 'Ada'}, 1, ['users/7'])
+        """
+        from .store import open_store
+
+        options.check_choice(ack, what="ack", choices=_ACKS)
+        asked = {"shards": shards, "codec": codec, "feed": feed, "no_events": no_events}
+        return open_store(self._whole, name, {**asked, "durable": durable, "layer": layer})

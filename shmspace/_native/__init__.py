@@ -30,6 +30,8 @@ Shelf: Any = _core.Shelf
 Lease: Any = _core.Lease
 Pages: Any = _core.Pages
 LogStream: Any = _core.LogStream
+Cabinet: Any = _core.Cabinet
+Watch: Any = _core.Watch
 
 
 def deadline(timeout_ns: int) -> int:

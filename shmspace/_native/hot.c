@@ -9,6 +9,7 @@
  */
 #include "hot.h"
 #include "hot_log.h"
+#include "hot_store.h"
 #include "hot_values.h"
 
 #include <math.h>
@@ -205,10 +206,11 @@ static PyType_Spec port_spec = {"shmspace._native.Port", sizeof(Port), 0, Py_TPF
 /* Called once, through cffi, with the module that the types go into and options.timeout_ns; 0, or -1. */
 int shm_hot_install(void *module, void *checker) {
   PyGILState_STATE state = PyGILState_Ensure(); /* cffi has released it */
-  PyType_Spec *specs[] = {&port_spec, &hot_shelf_spec, &hot_lease_spec, &hot_pages_spec, &hot_stream_spec};
-  static const char *const names[] = {"Port", "Shelf", "Lease", "Pages", "LogStream"};
+  PyType_Spec *specs[] = {&port_spec, &hot_shelf_spec, &hot_lease_spec, &hot_pages_spec, &hot_stream_spec,
+                          &hot_cabinet_spec, &hot_watch_spec};
+  static const char *const names[] = {"Port", "Shelf", "Lease", "Pages", "LogStream", "Cabinet", "Watch"};
   int status = 0;
-  for (int i = 0; i < 5 && status == 0; i++) {
+  for (int i = 0; i < 7 && status == 0; i++) {
     PyObject *type = PyType_FromSpec(specs[i]);
     status = type ? PyObject_SetAttrString((PyObject *)module, names[i], type) : -1;
     if (specs[i] == &hot_lease_spec) hot_lease_type = (PyTypeObject *)type; /* of which one reference stays with us */

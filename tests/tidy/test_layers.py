@@ -19,8 +19,8 @@ SYSTEM_CALL_HEADERS = {"sys/mman.h", "fcntl.h", "unistd.h", "sys/syscall.h", "pt
 # Python: modules of shmspace, lowest layer first; a directory is one module.
 _STRUCTURES = """
     attachment bell space structures facts handle shelf lock view channel log log_stream log_handler record
-    sharded_log tuples queue store aio aio_line aio_values aio_log private freight mp executor executor_pool
-    executor_worker files
+    sharded_log tuples queue entry patch cabinet store_lock watch store aio aio_line aio_values aio_log aio_store
+    private freight mp executor executor_pool executor_worker files
 """
 PYTHON_LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "codec", "ndarray", "options", "defaults", "layout"}),
