@@ -12,8 +12,8 @@ struct shm__order {
 
 /* In how many levels an entry is. */
 static inline u32 shm__order_level(u32 hash) {
-  u32 mixed = hash * 0x9e3779b1u | 1u << 24; /* two zero bits take it a level up */
-  return 1 + (u32)__builtin_ctz(mixed) / 2;
+  u32 mixed = (u32)((u64)hash * 0x9e3779b97f4a7c15ull >> 40) | 1u << 22; /* the low bits have chosen the shard */
+  return 1 + (u32)__builtin_ctz(mixed) / 2;                             /* two zero bits take it a level up */
 }
 
 static inline u64 shm__order_offset(const struct shm__shard *shard, u32 key_length) {
