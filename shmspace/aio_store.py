@@ -55,7 +55,7 @@ class _ForLock:
         store, key = self.shelf, self._key
         lib.shm_store_arm_locks(store._pointer)
         if key is not None:
-            return self._again or lib.shm_store_holder(store._raw, key, len(key), ffi.new("uint64_t *")) == 0
+            return self._again or not int(lib.shm_store_holder(store._raw, key, len(key), ffi.new("uint64_t *")))
         again, self._again = self._again, True
         return again
 
@@ -190,7 +190,8 @@ class StoreAio:
 
     async def setdefault(self, key: str, default: Any = None) -> Any:
         """As `Store.setdefault`, without blocking the loop."""
-        return await _patiently(self._store, key, "setdefault", lambda _: self._store._setdefault(key, default, 0), None)
+        store = self._store
+        return await _patiently(store, key, "setdefault", lambda _: store._setdefault(key, default, 0), None)
 
     async def pop(self, key: str, default: Any = _missing) -> Any:
         """As `Store.pop`, without blocking the loop."""
@@ -209,9 +210,7 @@ class StoreAio:
         """As `Store.lock`: an asynchronous context manager. The lock is its own, whatever thread or task it is in."""
         return KeyLockAio(self._store, key, timeout)
 
-    def watch(
-        self, glob: str | None = None, *, start: str | int = "now", timeout: float | None = None
-    ) -> WatchAio:
+    def watch(self, glob: str | None = None, *, start: str | int = "now", timeout: float | None = None) -> WatchAio:
         """As `Store.watch`: an asynchronous iterator."""
         return WatchAio(self._store.watch(glob, start=start, timeout=timeout), timeout)
 

@@ -53,7 +53,7 @@ _missing: Any = object()
 class Store(Cabinet):
     """A store; `Space.store` gives it.
 
-    A key is `str`, 1 to 1024 bytes of UTF-8: segments between slashes, none empty, without control characters and ``*``.
+    A key is `str`, 1 to 1024 bytes of UTF-8: segments between slashes, none empty, without control characters or ``*``.
     Else `InvalidKey` or `GlobNotAllowed` is raised, or `TypeError` for what is no `str`. In a glob ``*`` stands for any
     characters within a segment.
 
@@ -88,7 +88,7 @@ class Store(Cabinet):
 
     Make or change a key; gives its version. `created` and `updated` are nanoseconds since the epoch or aware datetimes;
     a new key has now and 0, a changed one keeps `created` and was updated now. After `ttl` seconds (above 0) it is
-    gone; without it stays. `if_version`: only if the key is at that version (0: is missing), else `VersionMismatch` with
+    gone; without it stays. `if_version`: only if the key has that version (0: is missing), else `VersionMismatch` with
     `.version`. `silent`: without an event. Waits up to `timeout` seconds while somebody else has the key's lock, then
     `Locked`. Raises `InvalidKey`, `GlobNotAllowed`, `CodecError`, `TooLarge`, `SpaceFull`, `ReadOnly`, `Closed`.
     """
@@ -102,7 +102,7 @@ class Store(Cabinet):
     def push(
         self, glob: str, value: object, *, ttl: float | None = None, silent: bool = False, timeout: float | None = None
     ) -> str:
-        """Add a value under a key of its own, and give that: `glob` with a time stamp in place of its last segment, ``*``.
+        """Add a value under a key of its own, and give that: `glob` with a time stamp for its last segment, ``*``.
 
         The stamp is 16 hexadecimal digits, never the same in one space: pushed keys sort by time. `ttl`, `silent` and
         `timeout` are those of `set`. Raises `GlobRequired` if ``*`` is not the last segment, or not its only one.
@@ -207,13 +207,13 @@ class Store(Cabinet):
         how = ffi.new("shm_write *", {"flags": _SILENT if silent else 0, "holder": threading.get_ident()})
         made = _native.Owned("uint8_t **", _free_keys)
         size, count = ffi.new("uint64_t *"), ffi.new("uint64_t *")
-        status = _native.patiently(
-            lambda limit: lib.shm_store_remove_all(
-                pointer, glob or ffi.NULL, length, how, limit, made.room, size, count
-            ),
-            timeout_ns,
-            lib.SHM_LOCKED,
-        )
+
+        def attempt(limit: int) -> int:
+            _free_keys(made.room)
+            made.room[0] = ffi.NULL
+            return int(lib.shm_store_remove_all(pointer, glob or ffi.NULL, length, how, limit, made.room, size, count))
+
+        status = _native.patiently(attempt, timeout_ns, lib.SHM_LOCKED)
         if status == lib.SHM_FORKED:
             return self._remove_all(glob, shown, silent, timeout_ns)
         if status != lib.SHM_OK:
@@ -368,7 +368,7 @@ class Store(Cabinet):
         timeout: float | None = None,
         callback: Callable[[Event], object] | None = None,
     ) -> Watch:
-        """Give an iterator over the events of the keys that match, of one key, or of all, which waits for those to come.
+        """Give an iterator over the events of the keys that match, of one key, or of all; it waits for those to come.
 
         `start` is ``"now"``, or the `seq` of an event: then those after it come, as far as they are remembered. Waiting
         longer than `timeout` seconds raises `Empty`. One that is overtaken gets `Lagged`, with `.lost` (how many events

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from . import _native, options
-from ._native import ffi, lib
+from ._native import lib
 from .cabinet import PLAIN
 from .entry import Entry
 from .errors import Closed
@@ -89,9 +89,7 @@ def take(store: Store, key: str, holder: int, timeout_ns: int) -> HeldKey:
     """Take the lock of a key. Raises `Locked`, and `RuntimeError` if this holder has it."""
     store._space._pointer(changing=True)
     data, pointer, armed = store._key(key, PLAIN), store._pointer, list[bool]()
-    made = _native.Owned(
-        "int *", _unlock, armed, pointer, data, holder, int(lib.shm_fork_epoch()), store._made[-1]
-    )
+    made = _native.Owned("int *", _unlock, armed, pointer, data, holder, int(lib.shm_fork_epoch()), store._made[-1])
     made.room[0] = -1
     armed.append(True)
     try:

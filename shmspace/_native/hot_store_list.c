@@ -28,6 +28,8 @@ static int find(Cabinet *self, Search *search, const char *what, int64_t timeout
                             search->limit, slice_ns, &search->keys, &search->size_bytes, &search->count);
     Py_END_ALLOW_THREADS
     if (status == SHM_OK) return 0;
+    shm_store_free_keys(search->keys);
+    search->keys = NULL;
     if (status == SHM_INTERRUPTED || ((status == SHM_BUSY || status == SHM_TIMEOUT) && now_ns < limit_ns)) continue;
     if (hot_fail((PyObject *)self, status, what, timeout_ns) != 0) return -1;
   }

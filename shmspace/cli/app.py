@@ -28,7 +28,9 @@ from shmspace.cli.refusal import Misuse, ProblemsFound, Refusal
 from shmspace.cli.rm import rm
 from shmspace.cli.send import send
 from shmspace.cli.stat import stat
+from shmspace.cli.store import delete, list_, set_
 from shmspace.cli.tail import tail
+from shmspace.cli.watch import watch
 from shmspace.errors import InvalidName, ShmspaceError
 
 _DONE, _REFUSED, _MISUSE, _INTERRUPTED, _PIPE_CLOSED = 0, 1, 2, 130, 141
@@ -43,7 +45,9 @@ def cli() -> None:
     """
 
 
-for _command in (check, demo, doctor, gc, get, ls, members, out, put, recv, rm, send, stat, tail, take):
+for _command in (check, delete, demo, doctor, gc, get, list_, ls, members, out, put, recv, rm, send, set_, stat, tail):
+    cli.add_command(_command)
+for _command in (take, watch):
     cli.add_command(_command)
 
 

@@ -1,4 +1,4 @@
-"""`shmspace get` and `take`: values out of a queue or a tuple space."""
+"""`shmspace get` and `take`: values out of a queue or a tuple space; `get` also of keys of a store."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from shmspace.cli.options import create_option, directory_option, json_option, t
 from shmspace.cli.output import plural
 from shmspace.cli.recv import print_message
 from shmspace.cli.refusal import Refusal
+from shmspace.cli.store import print_keys
 from shmspace.cli.structure import open_queue, open_space, open_tuples
 from shmspace.errors import Closed, Empty
 
@@ -22,14 +23,36 @@ _count_option = click.option(
 
 @click.command()
 @click.argument("name")
-@click.argument("queue")
+@click.argument("structure")
+@click.argument("keys", metavar="[KEY]...", nargs=-1)
 @_count_option
 @click.option("--dead", is_flag=True, help="Of the dead letters.")
 @timeout_option(_WAIT)
 @create_option
 @directory_option
-@json_option("Print each value as one line of JSON.")
+@json_option("Print each value as one line of JSON; of a store: each entry.")
 def get(
+    name: str,
+    structure: str,
+    keys: tuple[str, ...],
+    count: int,
+    dead: bool,
+    timeout: float | None,
+    create: bool,
+    directory: str | None,
+    as_json: bool,
+) -> None:
+    """Print the values of each KEY of a store in the space NAME; or, without a KEY, take values from a queue.
+
+    Each is one line. A value from a queue is counted as done when it was printed: if that fails it goes back.
+    """
+    if keys:
+        print_keys(name, structure, keys, directory, as_json)
+    else:
+        _get_from_queue(name, structure, count, dead, timeout, create, directory, as_json)
+
+
+def _get_from_queue(
     name: str,
     queue: str,
     count: int,
@@ -39,10 +62,6 @@ def get(
     directory: str | None,
     as_json: bool,
 ) -> None:
-    """Take values from QUEUE of the space NAME, print each as one line, and count it as done.
-
-    A value is acknowledged when it was printed: if that fails it goes back.
-    """
     with open_space(name, directory, create=create) as space, open_queue(space, queue, create=create) as opened:
         source = opened.dead_letters if dead else opened
 

@@ -59,6 +59,13 @@ def open_tuples(space: shmspace.Space, tuples: str, *, create: bool) -> shmspace
     return space.tuples(tuples)
 
 
+def open_store(space: shmspace.Space, store: str, *, create: bool = False, hint: str = "") -> shmspace.Store:
+    """Open a store; a missing one is made if `create` says so, else it is a `Refusal`."""
+    if not create:
+        _look_for(space, "store", store, hint)
+    return space.store(store)
+
+
 def _look_for(space: shmspace.Space, kind: str, name: str, hint: str) -> None:
     if space.exists(kind, name):
         return
