@@ -246,6 +246,7 @@ static int attach_existing(const char *path, const struct shm__wish *wish, const
   space->member_fd = space->region_fd = -1;
   space->readonly = wish->readonly;
   space->cpus = shm__usable_cpus();
+  space->clock_shift_ns = shm__boottime_shift_ns();
   space->types = types;
   space->epoch = wish->readonly ? shm__fork_epoch : 0; /* 0: no member yet */
   int status = wish->nameless ? open_nameless(wish->fd, space) : open_file(path, !wish->readonly, &space->region_fd);

@@ -31,6 +31,7 @@
 #include "../os/map.h"
 #include "../os/proc.h"
 #include "blocks.h"
+#include "stamp.h"
 
 enum { STEP_LEAST = 1 << 20, STEP_MOST = 16 << 20, FIRST_PAGES = 16, HEADROOM_MARGIN = 1 << 20 };
 
@@ -126,6 +127,7 @@ static void write_region(u8 *base, u64 size_bytes, u32 members, const struct shm
                                 .incompat = SHM_INCOMPAT,
                                 .size_bytes = size_bytes,
                                 .created_ns = shm__realtime_ns(),
+                                .clock_offset = shm__clock_offset(shm__boottime_shift_ns()),
                                 .member_count = members,
                                 .section_count = SHM__SECTIONS,
                                 .section_offset = sizeof *header,

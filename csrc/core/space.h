@@ -46,6 +46,7 @@ struct shm__space {
   u32 token, slot;  /* who we are; token 0 on a read-only space */
   u32 epoch;        /* fork epoch in which the token was claimed */
   u32 readonly;
+  u64 clock_shift_ns; /* of our time namespace */
   u32 cpus;         /* usable when we attached */
   u32 sends;        /* messages this process sent; a hint */
   u32 suspect;      /* token of a dead member whose lock was taken over and who is still to be reaped */

@@ -365,7 +365,7 @@ enum { SHM_GIVEN_FEED = 131072, SHM_GIVEN_NO_EVENTS = 262144 };
 typedef struct {
   uint64_t version, length_bytes;
   int64_t created, updated;
-  uint64_t expires_ns; /* CLOCK_MONOTONIC; 0: never */
+  uint64_t expires_ns; /* CLOCK_BOOTTIME; 0: never */
   uint32_t codec, pad;
 } shm_item_facts;
 

@@ -151,7 +151,8 @@ typedef uint64_t u64;
   F(u32, creator_uid, 92, INIT, "user id of the creator")                                                              \
   F(u32, sections_crc, 96, INIT, "CRC32C of the section table")                                                        \
   F(u32, header_crc, 100, INIT, "CRC32C of bytes 0..99 with ready taken as zero")                                      \
-  A(u8, pad0, 24, 104, ZERO, "")                                                                                       \
+  F(u64, clock_offset, 104, COUNTER, "what CLOCK_BOOTTIME lacks to the time since the epoch; only rises")              \
+  A(u8, pad0, 16, 112, ZERO, "")                                                                                       \
   F(u64, committed_bytes, 128, PUBLISH, "data pages below this offset have memory; grows by compare-and-swap")         \
   A(u8, pad1, 120, 136, ZERO, "")                                                                                      \
   F(u64, stamp_ns, 256, COUNTER, "the last time stamp handed out; the next is larger")                                 \
@@ -506,8 +507,8 @@ typedef uint64_t u64;
   F(u32, quiet_bytes, 16, INIT, "bytes of the globs of keys without events, a NUL behind each")                        \
   F(u32, pad0, 20, ZERO, "")                                                                                           \
   A(u8, codec, 32, 24, INIT, "name of the codec option, NUL-padded")                                                   \
-  F(u64, soonest_ns, 56, COUNTER, "when the next key expires (monotonic), or before; 0: none does; a hint")            \
-  F(u64, sweep_ns, 64, COUNTER, "when to look for expired keys again (monotonic); a hint")                             \
+  F(u64, soonest_ns, 56, COUNTER, "when the next key expires (CLOCK_BOOTTIME), or before; 0: none does; a hint")            \
+  F(u64, sweep_ns, 64, COUNTER, "when to look for expired keys again (CLOCK_BOOTTIME); a hint")                             \
   A(u64, pad1, 7, 72, ZERO, "")                                                                                        \
   F(u32, watch_event, 128, COUNTER, "event word: there are events")                                                    \
   A(u8, pad2, 124, 132, ZERO, "")                                                                                      \
@@ -550,7 +551,8 @@ typedef uint64_t u64;
   F(u64, soonest_ns, 936, LOCK(put_lock), "when the next key expires, or before; 0: none does")                        \
   F(u64, since_sweep_ns, 944, LOCK(put_lock), "the same of keys that were set since a sweep began")                    \
   F(u64, size_bytes, 952, COUNTER, "bytes of the values; a hint that can be rebuilt")                                  \
-  A(u64, pad3, 8, 960, ZERO, "")
+  F(u64, last_stamp, 960, LOCK(put_lock), "the last stamp of a change in it")                                          \
+  A(u64, pad3, 7, 968, ZERO, "")
 
 /* ---- a key of a store and its value: the payload of a block. The key follows, rounded up to 8 bytes; then a word for each
    level of the order that it is in, 1 to SHM_ORDER_LEVELS, and the value when it is inline -------------------------------- */
@@ -561,7 +563,7 @@ typedef uint64_t u64;
   F(u64, created, 48, SEQ(word), "when it was made, ns since the epoch")                                               \
   F(u64, updated, 56, SEQ(word), "when it was changed, ns since the epoch; 0: never")                                  \
   F(u64, inserted, 64, INIT, "stamp of its making")                                                                    \
-  F(u64, expires_ns, 72, SEQ(word), "when it is gone (monotonic); 0: never")                                           \
+  F(u64, expires_ns, 72, SEQ(word), "when it is gone (CLOCK_BOOTTIME); 0: never")                                           \
   F(u64, length_bytes, 80, SEQ(word), "bytes of the value")                                                            \
   F(u64, block, 88, SEQ(word), "payload offset of the block with the value; 0: it is inline")                          \
   F(u32, block_gen, 96, SEQ(word), "generation of that block")                                                         \

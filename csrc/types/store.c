@@ -18,7 +18,6 @@
 #include "../base/glob.h"
 #include "../base/point.h"
 #include "../core/members.h"
-#include "../core/stamp.h"
 #include "../os/clock.h"
 #include "../os/wait.h"
 #include "claim.h"
@@ -73,7 +72,7 @@ int shm__store_get(struct shm__store *store, const struct shm__key *key, void *v
     int steady = shm__table_steady(&drawer.table, &changes), slow = !steady && round > ODD_ROUNDS;
     u64 at = slow ? shm__table_find_listed(&drawer.table, key) : shm__table_find(&drawer.table, key);
     int status = at ? copy_item(&drawer, at, key, value, room_bytes, facts) : SHM_NOT_FOUND;
-    if (at && status != SHM_BUSY) return shm__is_expired(facts->expires_ns, facts->expires_ns ? shm__monotonic_ns() : 0) ? SHM_NOT_FOUND : status;
+    if (at && status != SHM_BUSY) return shm__is_expired(facts->expires_ns, facts->expires_ns ? shm__space_clock(store->space) : 0) ? SHM_NOT_FOUND : status;
     if (!at && (steady || slow) && shm__table_unchanged(&drawer.table, changes)) return SHM_NOT_FOUND;
     shm_pause();
   }
@@ -150,7 +149,7 @@ static u64 find_live(struct shm__drawer *drawer, const struct shm__key *key, u64
   const struct shm_item *item = at ? shm__item(drawer, at) : NULL;
   if (!item || !shm__is_expired(item->expires_ns, now_ns)) return item ? at : 0;
   shm_write nothing = {0};
-  shm__drawer_remove(drawer, at, shm__feed_wants(drawer->store, &nothing, key), shm__stamp(drawer->store->space), waste);
+  shm__drawer_remove(drawer, at, shm__feed_wants(drawer->store, &nothing, key), shm__drawer_stamp(drawer), waste);
   return 0;
 }
 
@@ -206,7 +205,7 @@ static void tell(struct shm__drawer *drawer, const struct shm_item *item, const 
   shared->change = item ? SHM_CHANGE_SET : SHM_CHANGE_INSERT;
   shared->tells = tells != 0;
   shared->number = shared->tail;
-  shared->stamp = shared->version = shm__stamp(drawer->store->space);
+  shared->stamp = shared->version = shm__drawer_stamp(drawer);
   shared->created = how->flags & SHM_WRITE_CREATED ? (u64)how->created : item ? item->created : shared->stamp;
   shared->updated = how->flags & SHM_WRITE_UPDATED ? (u64)how->updated : item ? shared->stamp : 0;
   shared->expires_ns = keeps ? item->expires_ns : how->ttl_ns ? now_ns + how->ttl_ns : 0;
@@ -322,7 +321,7 @@ int shm__store_change(struct shm__store *store, struct shm__change *change, u64 
   u8 encoded[ENCODED_BYTES];
   shm_piece piece = change->value ? *change->value : (shm_piece){encoded, ENCODED_BYTES, SHM__MSGPACK};
   int tells = store->feed > 0 && shm__feed_wants(store, &change->how, change->key), status;
-  u64 now_ns = change->how.ttl_ns || shm_load_relaxed(&store->shared->soonest_ns) ? shm__monotonic_ns() : 0;
+  u64 now_ns = change->how.ttl_ns || shm_load_relaxed(&store->shared->soonest_ns) ? shm__space_clock(store->space) : 0;
   waste.count = 0;
   int needs = supplies.needs_block || (tells && !shm__feed_fits(change->key->length, piece.length_bytes));
   if (tells && !shm__feed_is_there(&drawer)) shm__feed_alloc(store, deadline_ns, &supplies.ring, &supplies.ring_count);
@@ -349,12 +348,12 @@ int shm__store_remove(struct shm__store *store, struct shm__change *change, u64 
   int tells = store->feed > 0 && shm__feed_wants(store, &change->how, change->key);
   int status = lock_to_change(&drawer, change->key, change->how.holder, deadline_ns);
   if (status != SHM_OK) return status;
-  u64 at = find_live(&drawer, change->key, shm_load_relaxed(&store->shared->soonest_ns) ? shm__monotonic_ns() : 0, &waste);
+  u64 at = find_live(&drawer, change->key, shm_load_relaxed(&store->shared->soonest_ns) ? shm__space_clock(store->space) : 0, &waste);
   if (at) shm__item_facts(shm__item(&drawer, at), change->facts);
   else *change->facts = (shm_item_facts){0};
   if (change->how.flags & SHM_WRITE_IF && change->facts->version != change->how.if_version) status = SHM_MISMATCH;
   else if (!at) status = SHM_NOT_FOUND;
-  if (status == SHM_OK) shm__drawer_remove(&drawer, at, tells, shm__stamp(store->space), &waste);
+  if (status == SHM_OK) shm__drawer_remove(&drawer, at, tells, shm__drawer_stamp(&drawer), &waste);
   shm__drawer_unlock(&drawer); /* SYNC wake */
   shm__waste_free(store->space, &waste);
   if (tells) shm__event_notify(store->space, store->watch, UINT32_MAX);

@@ -13,13 +13,12 @@
 
 #include "../base/glob.h"
 #include "../core/members.h"
-#include "../core/stamp.h"
 #include "../os/clock.h"
 #include "../os/wait.h"
 #include "claim.h"
 #include "feed.h"
 
-enum { SLICE = 64, TRIES = 3, NAP_NS = 25000000, KEY_MOST = 1024, SWEEP_PAUSE = 20 };
+enum { SLICE = 64, TRIES = 3, NAP_NS = 25000000, KEY_MOST = 1024, SWEEP_PAUSE = 20, PATIENCE_NS = 1000000000 };
 
 int shm__keys_add(struct shm__keys *keys, const u8 *key, u32 length) {
   u64 need_bytes = keys->used_bytes + sizeof length + length;
@@ -179,7 +178,7 @@ static int by_age(const void *a, const void *b) {
 static int by_youth(const void *a, const void *b) { return by_age(b, a); }
 
 int shm__store_keys(struct shm__store *store, const struct shm__listing *listing, u64 deadline_ns, struct shm__keys *keys) {
-  struct finds finds = {.now_ns = shm__monotonic_ns(), .listing = listing};
+  struct finds finds = {.now_ns = shm__space_clock(store->space), .listing = listing};
   struct walk walk;
   int status = SHM_OK;
   for (u32 n = 0; n < store->shard_count && status == SHM_OK; n++) {
@@ -209,7 +208,7 @@ static u64 count_live(struct shm__store *store, u32 n, u64 now_ns) {
   struct finds finds = {.now_ns = now_ns, .listing = &all};
   struct walk walk;
   walk_begin(&walk, store, n, &all.glob);
-  while (!walk.over && walk_slice(&walk, &finds, now_ns + 1000000000) == SHM_OK) {
+  while (!walk.over && walk_slice(&walk, &finds, shm__monotonic_ns() + PATIENCE_NS) == SHM_OK) {
   }
   free(finds.found);
   free(finds.keys.bytes);
@@ -223,13 +222,13 @@ static u64 shard_length(struct shm__store *store, u32 n, u64 now_ns) {
 }
 
 u64 shm__store_length(struct shm__store *store) {
-  u64 count = 0, now_ns = shm_load_relaxed(&store->shared->soonest_ns) ? shm__monotonic_ns() : 0;
+  u64 count = 0, now_ns = shm_load_relaxed(&store->shared->soonest_ns) ? shm__space_clock(store->space) : 0;
   for (u32 n = 0; n < store->shard_count; n++) count += shard_length(store, n, now_ns);
   return count;
 }
 
 int shm__store_stat(struct shm__store *store, shm_store_facts *facts, u64 *counts) {
-  u64 now_ns = shm__monotonic_ns();
+  u64 now_ns = shm__space_clock(store->space);
   *facts = (shm_store_facts){0};
   for (u32 n = 0; n < store->shard_count; n++) {
     facts->keys += counts[n] = shard_length(store, n, now_ns);
@@ -315,7 +314,7 @@ static int remove_key(struct walk *walk, u64 at, const u8 *key, u32 length, void
   struct shm__key wanted = {key, length, 0};
   waste.count = 0;
   int tells = store->feed > 0 && shm__feed_wants(store, removal->how, &wanted);
-  shm__drawer_remove(&walk->drawer, at, tells, shm__stamp(store->space), &waste);
+  shm__drawer_remove(&walk->drawer, at, tells, shm__drawer_stamp(&walk->drawer), &waste);
   shm__waste_free(store->space, &waste);
   return SHM_OK;
 }
@@ -340,7 +339,7 @@ int shm__store_remove_all(struct shm__store *store, const struct shm__glob *glob
     if (shm__store_closed(store)) return SHM_CLOSED;
     value = shm__event_announce(store->locks); /* SYNC wake: then it is looked at again */
   }
-  removal.now_ns = shm__monotonic_ns();
+  removal.now_ns = shm__space_clock(store->space);
   if (shm__store_closed(store)) status = SHM_CLOSED;
   for (u32 n = 0; n < store->shard_count && status == SHM_OK; n++) {
     walk_begin(&walk, store, n, glob);
@@ -374,7 +373,7 @@ static int sweep_slice(struct walk *walk, u64 now_ns, u64 *soonest_ns) {
       struct shm__key wanted = {walk->last, length, 0};
       shm_write nothing = {0};
       waste.count = 0;
-      shm__drawer_remove(&walk->drawer, at, store->feed > 0 && shm__feed_wants(store, &nothing, &wanted), shm__stamp(store->space), &waste);
+      shm__drawer_remove(&walk->drawer, at, store->feed > 0 && shm__feed_wants(store, &nothing, &wanted), shm__drawer_stamp(&walk->drawer), &waste);
       shm__waste_free(store->space, &waste);
     } else if (expires_ns && (*soonest_ns == 0 || expires_ns < *soonest_ns)) {
       *soonest_ns = expires_ns;
@@ -403,7 +402,7 @@ static void sweep_shard(struct shm__store *store, u32 n, u64 now_ns) {
 void shm__store_sweep(struct shm__store *store) {
   u64 soonest_ns = shm_load_relaxed(&store->shared->soonest_ns); /* relaxed: a hint, as are the following */
   if (soonest_ns == 0 || store->space->readonly) return;
-  u64 now_ns = shm__monotonic_ns(), next_ns = shm_load_relaxed(&store->shared->sweep_ns);
+  u64 now_ns = shm__space_clock(store->space), next_ns = shm_load_relaxed(&store->shared->sweep_ns);
   if (now_ns < soonest_ns || now_ns < next_ns || !shm_cas(&store->shared->sweep_ns, &next_ns, now_ns + NAP_NS)) return;
   make_rings(store, SHM__TRY);
   shm_store_relaxed(&store->shared->soonest_ns, 0);
@@ -414,7 +413,7 @@ void shm__store_sweep(struct shm__store *store) {
     shm__expires(&drawer, drawer.shared->soonest_ns);
     shm__drawer_unlock(&drawer);
   }
-  u64 end_ns = shm__monotonic_ns(); /* where there are many keys it takes a while: not all the time */
+  u64 end_ns = shm__space_clock(store->space); /* where there are many keys it takes a while: not all the time */
   shm_store_relaxed(&store->shared->sweep_ns, end_ns + SWEEP_PAUSE * (end_ns - now_ns));
   shm_fence_full(); /* SYNC wake */
   shm__event_notify(store->space, store->watch, UINT32_MAX);

@@ -3,6 +3,7 @@
 #define SHM_TYPES_STORE_SHARD_H
 
 #include "../base/bits.h"
+#include "../core/stamp.h"
 #include "store.h"
 
 /* A shard as this process sees it. */
@@ -56,6 +57,13 @@ static inline void shm__item_facts(const struct shm_item *item, shm_item_facts *
 }
 
 /* ---- with the lock ---- */
+/* A stamp for a change: few shards have stamps apart. */
+static inline u64 shm__drawer_stamp(struct shm__drawer *drawer) {
+  struct shm__store *store = drawer->store;
+  if (store->shard_count > SHM__STAMP_PARTS) return shm__stamp(store->space);
+  u32 parts = (u32)shm_power_of_two(store->shard_count), part = (u32)(drawer->shared - store->shards);
+  return shm__stamp_apart(store->space, &drawer->shared->last_stamp, part, parts);
+}
 /* Carry out the change that stands in the shard (shared->change, ...) for this item, and publish its event. */
 void shm__drawer_carry_out(struct shm__drawer *drawer, u64 at, struct shm__waste *waste);
 /* Remove an item. */

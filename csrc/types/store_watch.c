@@ -128,7 +128,8 @@ static int wait_for_event(struct shm__watch *watch, u64 deadline_ns) {
     shm__nap_ns(nap_ns); /* nobody wakes who cannot announce himself */
     return SHM_OK;
   }
-  if (soonest_ns > start_ns && soonest_ns - start_ns < nap_ns) nap_ns = soonest_ns - start_ns;
+  u64 clock_ns = soonest_ns ? shm__space_clock(store->space) : 0;
+  if (soonest_ns > clock_ns && soonest_ns - clock_ns < nap_ns) nap_ns = soonest_ns - clock_ns;
   u32 value = shm__event_announce(store->watch);
   if (look(watch) == SHM_OK) return SHM_OK; /* SYNC wake: look behind the announcement */
   u32 place = shm__wait_show(store->space, store->id, SHM__WAITS_MESSAGE);

@@ -2,7 +2,7 @@
  * one that was had before it, and none is behind the clock.
  *
  * Runs: processes, threads
- * Link: --wrap=shm__realtime_ns
+ * Link: --wrap=shm__realtime_ns --wrap=shm__realtime_tick_ns
  */
 #include "harness.h"
 
@@ -14,6 +14,7 @@ static __thread struct chance clock_chance;
 
 u64 __real_shm__realtime_ns(void);
 u64 __wrap_shm__realtime_ns(void);
+u64 __wrap_shm__realtime_tick_ns(void);
 
 /* A clock that somebody sets back or forward by up to a minute now and then. */
 u64 __wrap_shm__realtime_ns(void) {
@@ -21,6 +22,8 @@ u64 __wrap_shm__realtime_ns(void) {
   if (clock_chance.state == 0 || below(&clock_chance, 3)) return now;
   return now + below(&clock_chance, 120 * SECONDS) - 60 * SECONDS;
 }
+
+u64 __wrap_shm__realtime_tick_ns(void) { return __wrap_shm__realtime_ns(); }
 
 static int compare(const void *a, const void *b) {
   u64 x = *(const u64 *)a, y = *(const u64 *)b;
