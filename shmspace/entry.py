@@ -53,7 +53,7 @@ class StoreStat(NamedTuple):
     keys: int
     """Keys."""
     nbytes: int
-    """Bytes of keys and values."""
+    """Bytes of the values."""
     shards: list[int]
     """Keys in each shard."""
     events: int

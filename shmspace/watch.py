@@ -72,7 +72,8 @@ class Watch(_native.Watch):  # type: ignore[misc]  # a native type
 
     def _open(self, start: str | int) -> None:
         store = self._store
-        pointer, glob = store._pointer, self._glob
+        store._look_there()
+        pointer, glob = store._raw, self._glob
         from_seq, seq = (0, 0) if isinstance(start, str) else (1, start)
         made = _native.Owned("shm_watch **", _free, store._made[-1])
         status = _native.patiently(

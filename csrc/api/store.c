@@ -99,8 +99,19 @@ static int change(shm_store *store, struct shm__change *change, u64 deadline_ns)
   return status;
 }
 
+/* The longest value that fits if nothing else but the store is in the space. */
+static u64 most_bytes(const struct shm__store *core) {
+  u64 own_bytes = sizeof *core->shared + core->shard_count * sizeof *core->shards + core->quiet_bytes + SHM_PAGE_BYTES;
+  u64 all_bytes = core->space->page_count * SHM_PAGE_BYTES;
+  return all_bytes > own_bytes ? all_bytes - own_bytes : 0;
+}
+
 int shm_store_set(shm_store *store, const void *key, uint32_t key_length, const shm_piece *value, const shm_write *how,
                   uint64_t deadline_ns, shm_item_facts *facts) {
+  if (value->length_bytes > most_bytes(&store->core)) {
+    return shm__fail(SHM_TOO_LARGE, "a value of %llu bytes can never fit into %s, which has room for %llu; make it with a larger size=",
+                     (unsigned long long)value->length_bytes, store->handle.space->path, (unsigned long long)most_bytes(&store->core));
+  }
   struct shm__key wanted = key_of(key, key_length);
   struct shm__change made = {.key = &wanted, .value = value, .how = *how, .facts = facts};
   return change(store, &made, deadline_ns);

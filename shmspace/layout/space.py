@@ -14,6 +14,7 @@ from .file import REGION_PREFIX, Directory, directory_path, region_path
 from .logs import log_stat
 from .pages import used_bytes
 from .region import Region, opened_region
+from .stores import store_stat
 from .tables import constant
 from .values import queue_stat, tuples_stat
 
@@ -24,6 +25,7 @@ _STATS: dict[str, Callable[[Region, Found], dict[str, int]]] = {
     "sharded_log": log_stat,
     "queue": queue_stat,
     "tuples": tuples_stat,
+    "store": store_stat,
 }
 _STATES: tuple[tuple[type[ShmspaceError], str], ...] = (
     (NotASpace, "not a space"),

@@ -15,7 +15,7 @@ import pytest
 import shmspace
 from tests.helpers.peer import Peer
 from tests.helpers.peer_seed import seeded
-from tests.helpers.scenario_store import STABLE, find_steadily, key_of, list_steadily, value_of
+from tests.helpers.scenario_store_work import STABLE, find_steadily, key_of, list_steadily, value_of
 
 MANY = 50_000
 STEP = 500

@@ -19,7 +19,7 @@ import shmspace
 from tests.helpers.linear import Cell, Done, contradiction, per_key, step_of_key, step_of_store
 from tests.helpers.peer import Peer
 from tests.helpers.peer_seed import seeded
-from tests.helpers.scenario_store import HISTORY_KEYS, make_history
+from tests.helpers.scenario_store_work import HISTORY_KEYS, make_history
 
 PROCESSES = 4
 CALLS = 1500

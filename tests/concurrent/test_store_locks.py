@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 import shmspace
-from tests.helpers import scenario_store as work
+from tests.helpers import scenario_store_work as work
 from tests.helpers.peer_nursery import Nursery
 from tests.helpers.peer_puppet import Puppet
 from tests.helpers.peer_seed import seeded

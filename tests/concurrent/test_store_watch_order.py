@@ -22,7 +22,7 @@ from tests.helpers.peer import Peer
 from tests.helpers.peer_puppet import Puppet
 from tests.helpers.peer_seed import seeded
 from tests.helpers.peer_wait import until
-from tests.helpers.scenario_store import Books, Seen, watch_steadily, write_steadily
+from tests.helpers.scenario_store_work import Books, Seen, watch_steadily, write_steadily
 from tests.helpers.store_model import by_key, by_seq, drained, matches
 
 WRITERS = 4
