@@ -362,6 +362,7 @@ def test_holders_are_killed_many_times_and_nobody_else_notices(space: shmspace.S
         entries = fleet.entries("passer", number)
         assert [became for _, became in entries] == list(range(1, len(entries) + 1))
     store.drop()
+    store.close()  # what was dropped goes with the last handle
     assert space.check() == []
     assert space.stat().used == before
 
