@@ -229,7 +229,7 @@ class HeldKeyAio:
     @property
     def owner_died(self) -> bool:
         """As `HeldKey.owner_died`."""
-        return self._held.owner_died
+        return bool(self._held.owner_died)
 
     @property
     def entry(self) -> Entry | None:

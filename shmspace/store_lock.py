@@ -30,7 +30,7 @@ class HeldKey:
 
     def __init__(self, store: Store, key: str, holder: int, made: _native.Owned) -> None:
         self.key = key
-        self.owner_died = made.room[0] == 1
+        self.owner_died = bool(made.room[0] == 1)
         self._store = store
         self._holder = holder
         self._made = made  # the lock: given up when this object goes, at the latest

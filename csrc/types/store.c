@@ -1,5 +1,5 @@
-/* store.c: values by key. What holds of a shard, and how a change survives a death, stands in store_shard.c; events in feed.c,
- * locks of keys in claim.c.
+/* store.c: values by key. What holds of a shard, and how a change survives a death, stands in store_shard.c; events in store_feed.c,
+ * locks of keys in store_claim.c.
  *
  * Who reads one key takes no lock: he finds the item as the table has it and copies it, and looks again whether it was the
  * store's all the while. That a key is missing counts if the table did not change meanwhile; where somebody is stopped (or
@@ -20,8 +20,8 @@
 #include "../core/members.h"
 #include "../os/clock.h"
 #include "../os/wait.h"
-#include "claim.h"
-#include "feed.h"
+#include "store_claim.h"
+#include "store_feed.h"
 #include "../base/msgint.h"
 
 enum { NAP_NS = 25000000, ROUNDS = 100000, ODD_ROUNDS = 200 };

@@ -5,7 +5,7 @@
 #include "../core/recover.h"
 #include "../core/wake.h"
 #include "../include/shmspace.h"
-#include "order.h"
+#include "table_order.h"
 
 /* A store as this process sees it: INIT fields are copied and checked when it is bound. */
 struct shm__store {

@@ -1,7 +1,7 @@
 /* store_end.c: what becomes of a store when members die, and when it ends. Invariants stand in store_shard.c. */
 #include "../core/members.h"
-#include "claim.h"
-#include "feed.h"
+#include "store_claim.h"
+#include "store_feed.h"
 
 static int recover(struct shm__space *space, u64 main, u32 dead) {
   struct shm__store store;

@@ -15,8 +15,8 @@
 #include "../core/members.h"
 #include "../os/clock.h"
 #include "../os/wait.h"
-#include "claim.h"
-#include "feed.h"
+#include "store_claim.h"
+#include "store_feed.h"
 
 enum { SLICE = 64, TRIES = 3, NAP_NS = 25000000, KEY_MOST = 1024, SWEEP_PAUSE = 20, PATIENCE_NS = 1000000000 };
 

@@ -28,8 +28,8 @@
 
 #include "../base/point.h"
 #include "../os/clock.h"
-#include "claim.h"
-#include "feed.h"
+#include "store_claim.h"
+#include "store_feed.h"
 
 enum { PATIENCE_NS = 100000000, SHARDS_MOST = 65536 };
 

@@ -12,8 +12,8 @@
 #include "../core/members.h"
 #include "../os/clock.h"
 #include "../os/wait.h"
-#include "claim.h"
-#include "feed.h"
+#include "store_claim.h"
+#include "store_feed.h"
 
 static u64 *cursor_of(struct shm__watch *watch, u32 n) { return &watch->cursors[n - watch->first]; }
 

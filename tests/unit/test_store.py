@@ -89,7 +89,7 @@ def test_a_stored_none_is_told_from_a_missing_key(space: shmspace.Space) -> None
 
 # Keys
 
-KEYS = ["a", "a/b/c", "ключ/ß", "with space", "a" * 1024, "é" * 512, "a/" * 511 + "b", "?[x]{}", "\u00a0", "\\", "..", "🙂"]
+KEYS = ["a", "a/b/c", "ключ/ß", "with space", "a" * 1024, "é" * 512, "a/" * 511 + "b", "?[x]{}", "\u00a0", "\\", ".."]
 
 
 @pytest.mark.parametrize("key", KEYS, ids=lambda key: ascii(key[:12]))
@@ -125,7 +125,8 @@ def calls(st: shmspace.Store, key: Any) -> list[Callable[[], Any]]:
 @pytest.mark.parametrize("key", BAD, ids=lambda key: ascii(key[:8]))
 def test_an_invalid_key_is_refused_everywhere(space: shmspace.Space, key: str) -> None:
     st = space.store()
-    whole = [lambda: st.delete(key), lambda: st.list(key), lambda: st.keys(key), lambda: st.watch(key)]
+    whole: list[Callable[[], Any]] = [lambda: st.delete(key), lambda: st.list(key), lambda: st.keys(key)]
+    whole.append(lambda: st.watch(key))
     for call in [*calls(st, key), *whole]:
         with pytest.raises(shmspace.InvalidKey):
             call()
@@ -144,7 +145,7 @@ def test_a_glob_is_not_allowed_where_a_key_is_asked_for(space: shmspace.Space, k
 @pytest.mark.parametrize("key", [None, 7, b"k", ["k"], ("k",), bytearray(b"k")])
 def test_a_key_that_is_no_text_is_a_type_error(space: shmspace.Space, key: Any) -> None:
     st = space.store()
-    more = [lambda: st.delete(key), lambda: st.list(key), lambda: st.push(key, 1)]
+    more: list[Callable[[], Any]] = [lambda: st.delete(key), lambda: st.list(key), lambda: st.push(key, 1)]
     for call in [*calls(st, key), *more]:
         with pytest.raises(TypeError):
             call()

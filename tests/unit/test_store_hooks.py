@@ -10,6 +10,7 @@ import pytest
 
 import shmspace
 
+
 def test_on_write_is_called_after_each_change_and_on_read_before_each_read(space: shmspace.Space) -> None:
     st = space.store()
     seen: list[Any] = []
@@ -98,11 +99,14 @@ def test_a_hook_must_be_callable(space: shmspace.Space, hook: Any) -> None:
         st.on_write = hook
 
 
-def test_a_hook_that_knows_its_store_does_not_keep_it(space: shmspace.Space) -> None:
+def with_a_hook_of_its_own(space: shmspace.Space) -> weakref.ref[shmspace.Store]:
     st = space.store()
     st.on_write = lambda op, key: st.get(key)
     st["k"] = 1
-    gone = weakref.ref(st)
-    del st
+    return weakref.ref(st)
+
+
+def test_a_hook_that_knows_its_store_does_not_keep_it(space: shmspace.Space) -> None:
+    gone = with_a_hook_of_its_own(space)
     gc.collect()
     assert gone() is None

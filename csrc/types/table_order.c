@@ -1,4 +1,4 @@
-/* order.c: the entries of a shard in the byte order of their keys: a skip list (Pugh 1990). How high an entry stands follows
+/* table_order.c: the entries of a shard in the byte order of their keys: a skip list (Pugh 1990). How high an entry stands follows
  * from its hash, so nothing is drawn and nothing is kept.
  *
  * Invariants
@@ -10,7 +10,7 @@
  * Crash table (died after ...)
  *   linking or unlinking on a level ("order.changed")   heir of the shard's lock rebuilds the order
  */
-#include "order.h"
+#include "table_order.h"
 
 #include <string.h>
 

@@ -1,4 +1,4 @@
-/* feed.c: the events of a store's shard: a ring of slots, written with the shard's lock, read without. Its memory is taken
+/* store_feed.c: the events of a store's shard: a ring of slots, written with the shard's lock, read without. Its memory is taken
  * with the first event; where there is not enough for all the slots that were asked for, there are fewer, or none: then
  * events are only counted, and who watches is told that he missed them.
  *
@@ -16,7 +16,7 @@
  *   publishing it ("feed.published")                      as above
  *   using a new ring ("feed.used")                        heir links its block
  */
-#include "feed.h"
+#include "store_feed.h"
 
 #include <stdlib.h>
 #include <string.h>

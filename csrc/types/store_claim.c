@@ -1,4 +1,4 @@
-/* claim.c: locks of keys, and watches: what members have in a store while they live. Each is a block LINKED to the store, on
+/* store_claim.c: locks of keys, and watches: what members have in a store while they live. Each is a block LINKED to the store, on
  * a list of its shard (watches: shard 0), and names its owner.
  *
  * Invariants
@@ -11,7 +11,7 @@
  *   removing one ("claim.removed")   reap frees the block
  *   having a lock                    reap frees and marks it; who waits looks every 25 ms whether its owner lives
  */
-#include "claim.h"
+#include "store_claim.h"
 
 #include <string.h>
 

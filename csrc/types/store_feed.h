@@ -1,6 +1,6 @@
-/* feed.h: the events of a store's shard; see feed.c. */
-#ifndef SHM_TYPES_FEED_H
-#define SHM_TYPES_FEED_H
+/* store_feed.h: the events of a store's shard; see store_feed.c. */
+#ifndef SHM_TYPES_STORE_FEED_H
+#define SHM_TYPES_STORE_FEED_H
 
 #include "store_shard.h"
 

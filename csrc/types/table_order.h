@@ -1,6 +1,6 @@
-/* order.h: the entries of a table's shard in the byte order of their keys; see order.c. */
-#ifndef SHM_TYPES_ORDER_H
-#define SHM_TYPES_ORDER_H
+/* table_order.h: the entries of a table's shard in the byte order of their keys; see table_order.c. */
+#ifndef SHM_TYPES_TABLE_ORDER_H
+#define SHM_TYPES_TABLE_ORDER_H
 
 #include "table.h"
 

@@ -1,6 +1,6 @@
-/* claim.h: locks of keys, and watches: what members have in a store while they live; see claim.c. */
-#ifndef SHM_TYPES_CLAIM_H
-#define SHM_TYPES_CLAIM_H
+/* store_claim.h: locks of keys, and watches: what members have in a store while they live; see store_claim.c. */
+#ifndef SHM_TYPES_STORE_CLAIM_H
+#define SHM_TYPES_STORE_CLAIM_H
 
 #include "store_shard.h"
 
