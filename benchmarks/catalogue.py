@@ -19,7 +19,11 @@ from benchmarks.patterns.executor import Executors
 from benchmarks.patterns.fan_in import FanIn
 from benchmarks.patterns.fan_out import FanOut
 from benchmarks.patterns.idle import IdleReaders
+from benchmarks.patterns.incr import Counters
 from benchmarks.patterns.kill import KilledHolder
+from benchmarks.patterns.kv_list import KeyListings
+from benchmarks.patterns.kv_memory import KeyMemory
+from benchmarks.patterns.kv_mixed import KeyValues
 from benchmarks.patterns.log_append import LogAppend
 from benchmarks.patterns.log_read import LogRead
 from benchmarks.patterns.log_stream import LogStreams
@@ -31,6 +35,7 @@ from benchmarks.patterns.queue_lease import QueueLease
 from benchmarks.patterns.round_trip import RoundTrip
 from benchmarks.patterns.tuple_jobs import TupleJobs
 from benchmarks.patterns.wake_up import WakeUp
+from benchmarks.patterns.watch import Watching
 
 PATTERNS: tuple[Pattern, ...] = (
     OneWay(),
@@ -46,6 +51,11 @@ PATTERNS: tuple[Pattern, ...] = (
     LogAppend(),
     LogRead(),
     LogStreams(),
+    KeyValues(),
+    KeyListings(),
+    Watching(),
+    Counters(),
+    KeyMemory(),
     BigMessages(),
     IdleReaders(),
     KilledHolder(),

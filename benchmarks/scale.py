@@ -22,6 +22,7 @@ class Scale:
     pool_calls: int
     pool_arrays: int
     log_cycles: int
+    store_keys: int
 
 
 FULL = Scale(
@@ -38,6 +39,7 @@ FULL = Scale(
     pool_calls=100_000,
     pool_arrays=10,
     log_cycles=2000,
+    store_keys=1_000_000,
 )
 
 QUICK = Scale(
@@ -54,4 +56,5 @@ QUICK = Scale(
     pool_calls=3000,
     pool_arrays=2,
     log_cycles=200,
+    store_keys=100_000,
 )

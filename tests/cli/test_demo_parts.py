@@ -1,16 +1,22 @@
-"""What the demo is made of: finding text, counting words, cutting counts into messages, merging them."""
+"""What the demo is made of: finding text, counting words, adding counts up, following them."""
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+import shmspace
 from shmspace.cli.demo.corpus import default_root, find_corpus
 from shmspace.cli.demo.index import count_files, index_alone
+from shmspace.cli.demo.live import LiveCounts
+from shmspace.cli.demo.merge import Merger, open_counts, totals
 from shmspace.cli.demo.tally import Tally
-from shmspace.cli.demo.tokens import count_words, split_counts
+from shmspace.cli.demo.tokens import count_words
 from shmspace.cli.refusal import Refusal
 from tests.cli.trees import grow, words_of
 
@@ -74,53 +80,74 @@ def test_the_plain_count_is_what_another_way_of_counting_gives(tmp_path: Path) -
     assert count_files(corpus, []) == {}
 
 
-@pytest.mark.parametrize("part_bytes", [1, 20, 100, 10_000])
-def test_parts_are_small_enough_and_together_are_the_whole(part_bytes: int) -> None:
-    counts = Counter({f"wörd{n}" * (n % 5): n for n in range(1, 200)})
-    parts = list(split_counts(counts, part_bytes))
-    assert sum(map(Counter, parts), Counter[str]()) == counts
-    assert all(len(part) == 1 or sum(len(word.encode()) + 14 for word in part) <= part_bytes for part in parts)
-
-
-def test_no_counts_are_still_a_part() -> None:
-    assert list(split_counts({}, 100)) == [{}]
-
-
-def test_a_file_counts_only_when_it_is_done() -> None:
+def test_a_file_is_done_when_a_worker_has_said_so() -> None:
     tally = Tally({"a": 10, "b": 20})
     tally.take({"worker": 1, "event": "ready"})
     assert tally.worker(1).state == "waiting"
     tally.take({"worker": 1, "event": "start", "file": "a"})
     assert (tally.worker(1).state, tally.worker(1).current) == ("working", "a")
-    tally.take({"worker": 1, "event": "part", "file": "a", "counts": {"x": 1}})
-    assert (tally.words, tally.done, tally.done_bytes) == ({}, set(), 0)
-    tally.take({"worker": 1, "event": "done", "file": "a", "counts": {"x": 2, "y": 1}})
-    assert (tally.words, tally.done, tally.done_bytes) == ({"x": 3, "y": 1}, {"a"}, 10)
+    assert (tally.done, tally.done_bytes) == (set(), 0)
+    tally.take({"worker": 1, "event": "done", "file": "a"})
+    assert (tally.done, tally.done_bytes) == ({"a"}, 10)
     assert (tally.worker(1).state, tally.worker(1).current, tally.worker(1).done) == ("waiting", None, 1)
-    assert tally.messages == 4
-
-
-def test_workers_do_not_mix_their_parts() -> None:
-    tally = Tally({"a": 1, "b": 1})
-    for worker, name in ((1, "a"), (2, "b")):
-        tally.take({"worker": worker, "event": "start", "file": name})
-        tally.take({"worker": worker, "event": "part", "file": name, "counts": {name: 1}})
-    tally.take({"worker": 2, "event": "done", "file": "b", "counts": {}})
-    assert tally.words == {"b": 1}
+    assert tally.messages == 3
 
 
 def test_a_file_that_is_done_twice_counts_once() -> None:
     tally = Tally({"a": 1})
     for worker in (1, 2):
         tally.take({"worker": worker, "event": "start", "file": "a"})
-        tally.take({"worker": worker, "event": "done", "file": "a", "counts": {"x": 1}})
-    assert (tally.words, tally.done_bytes) == ({"x": 1}, 1)
+        tally.take({"worker": worker, "event": "done", "file": "a"})
+    assert tally.done_bytes == 1
 
 
-def test_what_a_dead_worker_said_of_a_file_does_not_count() -> None:
-    tally = Tally({"a": 1})
-    tally.take({"worker": 1, "event": "start", "file": "a"})
-    tally.take({"worker": 1, "event": "part", "file": "a", "counts": {"x": 1}})
-    tally.take({"worker": 2, "event": "start", "file": "a"})
-    tally.take({"worker": 2, "event": "done", "file": "a", "counts": {"x": 1}})
-    assert tally.words == {"x": 1}
+WORDS = {f"word{n}": n + 1 for n in range(20)} | {"größe": 3}
+
+
+def test_counts_of_all_workers_are_added_up(space: shmspace.Space) -> None:
+    for number in (1, 2):
+        merger = Merger(space, number)
+        for name in ("a/b *.txt", ""):
+            merger.merge(f"{number}{name}", WORDS)
+            assert merger.is_done(f"{number}{name}")
+        assert not merger.is_done("other")
+    assert totals(open_counts(space)) == {word: 4 * count for word, count in WORDS.items()}
+
+
+@pytest.mark.parametrize("added", [0, 1, 7, len(WORDS)])
+def test_what_a_dead_worker_had_begun_to_add_is_finished_once(
+    space: shmspace.Space, monkeypatch: pytest.MonkeyPatch, added: int
+) -> None:
+    first = Merger(space, 1)
+    first.merge("before", {"word3": 5})
+    calls = itertools.count()
+
+    def incr(key: str, by: int) -> int:
+        if next(calls) == added:
+            raise KeyboardInterrupt
+        return int(open_counts(space).incr(key, by))
+
+    monkeypatch.setattr(first, "_store", SimpleNamespace(set=first._store.set, incr=incr))
+    with contextlib.suppress(KeyboardInterrupt, AttributeError):  # it dies before it can end
+        first.merge("file", WORDS)
+    second = Merger(space, 2)
+    assert second.is_done("file")
+    assert second.is_done("file")
+    assert totals(open_counts(space)) == Counter(WORDS) + Counter({"word3": 5})
+
+
+def test_a_few_words_are_followed_while_they_rise(space: shmspace.Space) -> None:
+    live, merger = LiveCounts(open_counts(space), lambda: [1]), Merger(space, 1)
+    live.follow()
+    assert live.most() == []
+    merger.merge("a", {"x": 2, "y": 3})
+    live.follow()
+    assert live.most() == [("y", 3), ("x", 2)]
+    merger.merge("b", {"x": 5, "z": 100})
+    live.follow()
+    assert live.most() == [("x", 7), ("y", 3)]
+    for number in range(20_000):  # more than is remembered
+        merger._store.incr("tokens/1/x", number % 2)
+    live.follow()
+    assert live.most()[0] == ("x", 10_007)
+    live.close()

@@ -21,6 +21,7 @@ _STRUCTURES = """
     attachment bell space structures facts handle shelf lock view channel log log_stream log_handler record
     sharded_log tuples queue entry patch cabinet store_lock watch store aio aio_line aio_values aio_log aio_store
     private freight mp executor executor_pool executor_worker files
+    limits limit_storage limit_windows metrics metric_slots
 """
 PYTHON_LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "codec", "ndarray", "options", "defaults", "layout"}),

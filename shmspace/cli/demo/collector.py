@@ -2,7 +2,8 @@
 
 1. The results end when every writer of theirs is closed, or its process dead. The collector holds a writer of its own
    while a worker is still starting, so that the stream cannot end before that one has opened its writer.
-2. A file is counted when its last message has come for the first time. Its name is leased: that of a worker that dies
+2. The counts are in a store, where the workers add them up themselves; the collector watches them, for people to see.
+   A file is done when a worker has said so for the first time. Its name is leased: that of a worker that dies
    goes to another one. So the queue is shut down, which sends the workers home, when all files are done.
 3. A worker that dies is replaced, a bounded number of times, so this ends whatever dies; files are lost when nobody is
    left to count them.
@@ -17,6 +18,8 @@ import shmspace
 from shmspace.cli.demo.corpus import Corpus
 from shmspace.cli.demo.display import Display, Progress, WorkerLine
 from shmspace.cli.demo.feeder import Feeder
+from shmspace.cli.demo.live import LiveCounts
+from shmspace.cli.demo.merge import open_counts, totals
 from shmspace.cli.demo.outcome import Casualty, Outcome
 from shmspace.cli.demo.pool import Pool, Worker
 from shmspace.cli.demo.tally import Tally
@@ -46,6 +49,8 @@ class Collector:
         self._keeper: shmspace.Writer | None = self._results.writer()
         self._files = space.queue(FILES, maxsize=_CAPACITY)
         self._audit = space.log(AUDIT, codec="auto")
+        self._counts = open_counts(space)
+        self._live = LiveCounts(self._counts, lambda: [worker.number for worker in pool.workers])
         self._feeder = Feeder(self._files, corpus.sizes)
         self._workers = workers
         self._kill_wanted = kill
@@ -70,6 +75,7 @@ class Collector:
             seconds = time.monotonic() - self._began
         finally:
             self._feeder.close()
+            self._live.close()
             self._release()
         if self._feeder.error is not None:
             raise self._feeder.error
@@ -89,6 +95,7 @@ class Collector:
         if self._kill_wanted and self._tally.done_bytes >= _KILL_AFTER * self._corpus.nbytes:
             self._try_to_kill()
         self._notice_deaths()
+        self._live.follow()
         self._display.update(self.progress())
         if not self._files.is_shutdown and (self._all_done() or (quiet and self._nothing_to_do())):
             self._files.shutdown()
@@ -192,7 +199,7 @@ class Collector:
         messages = self._feeder.sent + self._tally.messages
         audit = self._audit.consume(max(0, self._audit.next_offset - _AUDIT_SHOWN))[1]
         return Outcome(
-            self._tally.words,
+            totals(self._counts),
             self._lost(),
             casualties,
             messages,
@@ -220,4 +227,5 @@ class Collector:
             messages=self._feeder.sent + self._tally.messages,
             seconds=time.monotonic() - self._began,
             workers=lines,
+            most=self._live.most(),
         )

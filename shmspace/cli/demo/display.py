@@ -41,6 +41,8 @@ class Progress:
     messages: int
     seconds: float
     workers: list[WorkerLine]
+    most: list[tuple[str, int]]
+    """The words that were counted most often so far."""
 
     def __str__(self) -> str:
         seconds = max(self.seconds, 1e-9)
@@ -142,4 +144,5 @@ def _picture(progress: Progress) -> Group:
             Text(worker.state, style=_STATE_STYLES.get(worker.state, "")),
             Text(printable(worker.current or "")),
         )
-    return Group(bar, Text(str(progress)), table)
+    most = ", ".join(f"{word} {count:,}" for word, count in progress.most)
+    return Group(bar, Text(str(progress)), Text(printable(f"most: {most}"), no_wrap=True, overflow="ellipsis"), table)

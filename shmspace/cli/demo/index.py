@@ -19,7 +19,8 @@ from shmspace.cli.demo.outcome import Outcome
 from shmspace.cli.demo.pool import Pool
 from shmspace.cli.demo.tokens import count_words
 
-_SIZE = "64M"  # what a container has in /dev/shm if nobody asked for more
+_SIZE = 48 << 20  # with two workers what a container has in /dev/shm if nobody asked for more; it is taken as needed
+_WORKER_SIZE = 8 << 20
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
 
 
@@ -32,7 +33,9 @@ def index_with_pool(
     """
     name = f"demo-{os.getpid()}-{secrets.token_hex(4)}"
     try:
-        with _signals_as_exits(), shmspace.open(name, size=_SIZE, directory=directory) as space:
+        with _signals_as_exits(), shmspace.open(
+            name, size=_SIZE + workers * _WORKER_SIZE, directory=directory
+        ) as space:
             pool = Pool(name, directory, str(corpus.root))
             try:
                 return Collector(space, pool, corpus, workers=workers, kill=kill, display=display).run()

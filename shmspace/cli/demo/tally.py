@@ -1,9 +1,8 @@
-"""What the collector of the demo knows: which files are done, who works on which, and what was counted."""
+"""What the collector of the demo knows: which files are done, and who works on which."""
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 
@@ -16,15 +15,12 @@ class WorkerTally:
     current: str | None = None
     """The file that it announced and has not finished."""
     done: int = 0
-    partial: Counter[str] = field(default_factory=Counter)
-    """Counts of the current file that have come; they count for nothing until the file is done."""
 
 
 class Tally:
     """Merges the messages of the workers."""
 
     def __init__(self, sizes: dict[str, int]) -> None:
-        self.words: Counter[str] = Counter()
         self.workers: dict[int, WorkerTally] = {}
         self.done: set[str] = set()
         self.done_bytes = 0
@@ -44,17 +40,12 @@ class Tally:
             worker.state = "waiting"
         elif event == "start":
             worker.state, worker.current = "working", message["file"]
-            worker.partial.clear()
         else:
-            worker.partial.update(message["counts"])
-            if event == "done":
-                self._finish(worker, message["file"])
+            self._finish(worker, message["file"])
 
     def _finish(self, worker: WorkerTally, name: str) -> None:
         if name not in self.done:  # else its first worker had said so, and died before it could acknowledge the file
-            self.words.update(worker.partial)
             self.done.add(name)
             self.done_bytes += self._sizes[name]
-        worker.partial.clear()
         worker.state, worker.current = "waiting", None
         worker.done += 1

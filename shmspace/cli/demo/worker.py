@@ -1,8 +1,8 @@
 """A worker process of the demo.
 
-It has a lease on the name of the file that it counts, and acknowledges it when all counts are sent: the file of a
-worker that is killed goes to another one. The counts of a file take effect only with the message that says it is done.
-For each file that it has done it writes a record to the audit log. When the collector is gone, the worker leaves as
+It has a lease on the name of the file that it counts, adds its counts to a store (merge.py), and acknowledges the lease:
+the file of a worker that is killed goes to another one. It tells the collector what it does; for each file that it has
+done it writes a record to the audit log. When the collector is gone, the worker leaves as
 well, and removes the space, for nobody else is left to do that.
 """
 
@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import shmspace
-from shmspace.cli.demo.tokens import count_words, split_counts
+from shmspace.cli.demo.merge import Merger
+from shmspace.cli.demo.tokens import count_words
 from shmspace.cli.output import one_line
 from shmspace.errors import Closed, Empty, Full, NotFound, ShmspaceError
 
 FILES, RESULTS, AUDIT = "files", "results", "audit"
-PART_BYTES = 64 << 10
 _PATIENCE_SECONDS = 1.0
 
 
@@ -49,18 +49,17 @@ def work(number: int, space: str, directory: str | None, root: str) -> None:
 
 
 def _count_all(space: shmspace.Space, number: int, root: Path) -> None:
-    names, counts, audit = space.queue(FILES), space.channel(RESULTS), space.log(AUDIT, codec="auto")
-    with counts.writer() as results:
+    names, audit, merger = space.queue(FILES), space.log(AUDIT, codec="auto"), Merger(space, number)
+    with space.channel(RESULTS).writer() as results:
         _send(results, {"worker": number, "event": "ready"})
         while True:
             with _next_lease(names) as lease:
                 name, began = lease.value, time.monotonic()
                 _send(results, {"worker": number, "event": "start", "file": name})
                 words = count_words(root / name)
-                *parts, last = split_counts(words, PART_BYTES)
-                for part in parts:
-                    _send(results, {"worker": number, "event": "part", "file": name, "counts": part})
-                _send(results, {"worker": number, "event": "done", "file": name, "counts": last})
+                if not merger.is_done(name):
+                    merger.merge(name, words)
+                _send(results, {"worker": number, "event": "done", "file": name})
                 seconds = round(time.monotonic() - began, 6)
                 audit.append({"file": name, "worker": number, "tokens": words.total(), "seconds": seconds})
 
