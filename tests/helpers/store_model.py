@@ -8,6 +8,8 @@ from typing import Any
 
 import shmspace
 
+PATIENCE_S = 20.0  # who has waited as long waits in vain
+
 
 def matches(glob: str, key: str) -> bool:
     """Whether a key fits a glob, in which `*` is any characters but the slash; a plain key fits itself."""
@@ -43,6 +45,11 @@ def drained(watch: shmspace.Watch) -> list[shmspace.Event]:
             events.append(watch.next(timeout=0))
         except shmspace.Empty:
             return events
+
+
+def given(watch: shmspace.Watch, count: int) -> list[shmspace.Event]:
+    """So many events, however late they come (that of an expiry may), and whatever else is there already."""
+    return [watch.next(timeout=PATIENCE_S) for _ in range(count)] + drained(watch)
 
 
 def by_seq(events: Iterable[shmspace.Event]) -> list[shmspace.Event]:
