@@ -15,16 +15,16 @@
 
 #include <string.h>
 
-#include "../base/glob.h"
+#include "../base/msgint.h"
 #include "../base/point.h"
 #include "../core/members.h"
 #include "../os/clock.h"
 #include "../os/wait.h"
 #include "store_claim.h"
 #include "store_feed.h"
-#include "../base/msgint.h"
 
-enum { NAP_NS = 25000000, ROUNDS = 100000, ODD_ROUNDS = 200 };
+
+enum { NAP_NS = 25000000, ROUNDS = 100000, ODD_ROUNDS = 200, DEAD_ROUNDS = 2000 };
 enum { NEEDS = 3 }; /* status of an attempt: memory is needed first */
 
 /* ---- reading one key ------------------------------------------------------------------------------------------------------- */
@@ -43,12 +43,24 @@ static void item_facts(const struct shm_item *item, shm_item_facts *facts, struc
   *block = (struct shm__ref){shm_load_relaxed(&item->block), shm_load_relaxed(&item->block_gen)};
 }
 
+/* Is the item, which is not the store's, new (SHM_CHANGE_INSERT) or going (SHM_CHANGE_REMOVE)? Either is so already. 0: no. */
+static u32 is_changing(const struct shm_store_shard *shared, u64 at) {
+  if (shm_load_acquire(&shared->changing) != at) return 0; /* SYNC store.changing */
+  u32 change = shm_load_relaxed(&shared->change);
+  shm_fence_acquire();
+  return shm_load_relaxed(&shared->changing) == at ? change : 0;
+}
+
 /* One copy of the item found at this place. SHM_BUSY: it changed, or went. */
 static int copy_item(struct shm__drawer *drawer, u64 at, const struct shm__key *key, void *value, u64 room_bytes, shm_item_facts *facts) {
   struct shm__space *space = drawer->store->space;
   struct shm_block *block = shm__block_header(space, at);
   u64 inline_at = shm__item_value(key->length, key->hash), owner = block ? shm_load_acquire(&block->word) : 0;
-  if (shm__block_state(owner) != SHM_BLOCK_LINKED || shm__block_who(owner) != drawer->store->id) return SHM_BUSY;
+  if (shm__block_state(owner) != SHM_BLOCK_LINKED || shm__block_who(owner) != drawer->store->id) {
+    u32 change = shm__block_state(owner) == SHM_BLOCK_HELD ? is_changing(drawer->shared, at) : 0;
+    if (change == SHM_CHANGE_REMOVE) return SHM_NOT_FOUND;
+    if (change != SHM_CHANGE_INSERT) return SHM_BUSY;
+  }
   const struct shm_item *item = shm__at(space, at, inline_at, 16);
   if (!item || ((const struct shm_key *)item)->length != key->length || memcmp(item + 1, key->bytes, key->length) != 0) return SHM_BUSY;
   struct shm__ref ref;
@@ -74,6 +86,8 @@ int shm__store_get(struct shm__store *store, const struct shm__key *key, void *v
     int status = at ? copy_item(&drawer, at, key, value, room_bytes, facts) : SHM_NOT_FOUND;
     if (at && status != SHM_BUSY) return shm__is_expired(facts->expires_ns, facts->expires_ns ? shm__space_clock(store->space) : 0) ? SHM_NOT_FOUND : status;
     if (!at && (steady || slow) && shm__table_unchanged(&drawer.table, changes)) return SHM_NOT_FOUND;
+    /* It comes or goes, and nobody goes on: whoever gets the lock of a dead one finishes that. */
+    if (round == DEAD_ROUNDS && !store->space->readonly && shm__drawer_lock_to_end(&drawer) == SHM_OK) shm__drawer_unlock(&drawer);
     shm_pause();
   }
   return SHM_BUSY;
@@ -149,7 +163,8 @@ static u64 find_live(struct shm__drawer *drawer, const struct shm__key *key, u64
   const struct shm_item *item = at ? shm__item(drawer, at) : NULL;
   if (!item || !shm__is_expired(item->expires_ns, now_ns)) return item ? at : 0;
   shm_write nothing = {0};
-  shm__drawer_remove(drawer, at, shm__feed_wants(drawer->store, &nothing, key), shm__drawer_stamp(drawer), waste);
+  int tells = drawer->store->feed > 0 && shm__feed_wants(drawer->store, &nothing, key);
+  shm__drawer_remove(drawer, at, tells, shm__drawer_stamp(drawer), waste);
   return 0;
 }
 
@@ -218,6 +233,7 @@ static void tell(struct shm__drawer *drawer, const struct shm_item *item, const 
   shared->event_block = tells ? supplies->event.offset : 0;
   shared->event_gen = supplies->event.gen;
   if (!supplies->block.offset) memcpy(shared->data, piece->data, piece->length_bytes);
+  shm__expires(drawer, shared->expires_ns); /* before it is so: who looks too early finds nothing */
   SHM_POINT("store.told");
 }
 
@@ -265,7 +281,7 @@ static void apply(struct shm__drawer *drawer, u64 at, const struct shm__change *
   }
   tell(drawer, item, change, piece, tells, now_ns, supplies);
   if (!at) make_item(drawer, change->key, supplies->item);
-  shm_store_release(&shared->changing, at ? at : supplies->item.offset);
+  shm_store_release(&shared->changing, at ? at : supplies->item.offset); /* SYNC store.changing */
   SHM_POINT("store.committed");
   if (!at) {
     at = supplies->item.offset;
@@ -280,12 +296,12 @@ static void apply(struct shm__drawer *drawer, u64 at, const struct shm__change *
                   change->facts);
   shm__drawer_carry_out(drawer, at, waste);
   shm_store_relaxed(&shared->size_bytes, shared->size_bytes + piece->length_bytes - before_bytes); /* relaxed: for people */
-  shm__expires(drawer, change->facts->expires_ns);
 }
 
 /* One attempt. */
-static int attempt(struct shm__drawer *drawer, struct shm__change *change, int tells, u64 now_ns, struct supplies *supplies,
-                   shm_piece *piece, u8 *encoded, struct shm__waste *waste) {
+static int attempt(struct shm__drawer *drawer, struct shm__change *change, int tells, struct supplies *supplies, shm_piece *piece,
+                   u8 *encoded, struct shm__waste *waste) {
+  u64 now_ns = change->how.ttl_ns || drawer->shared->soonest_ns ? shm__space_clock(drawer->store->space) : 0;
   u64 at = find_live(drawer, change->key, now_ns, waste);
   int status = SHM_OK;
   if (at) shm__item_facts(shm__item(drawer, at), change->facts);
@@ -321,7 +337,6 @@ int shm__store_change(struct shm__store *store, struct shm__change *change, u64 
   u8 encoded[ENCODED_BYTES];
   shm_piece piece = change->value ? *change->value : (shm_piece){encoded, ENCODED_BYTES, SHM__MSGPACK};
   int tells = store->feed > 0 && shm__feed_wants(store, &change->how, change->key), status;
-  u64 now_ns = change->how.ttl_ns || shm_load_relaxed(&store->shared->soonest_ns) ? shm__space_clock(store->space) : 0;
   waste.count = 0;
   int needs = supplies.needs_block || (tells && !shm__feed_fits(change->key->length, piece.length_bytes));
   if (tells && !shm__feed_is_there(&drawer)) shm__feed_alloc(store, deadline_ns, &supplies.ring, &supplies.ring_count);
@@ -329,7 +344,7 @@ int shm__store_change(struct shm__store *store, struct shm__change *change, u64 
     status = needs ? get_supplies(&drawer, change, &piece, tells, deadline_ns, &supplies) : SHM_OK;
     if (status == SHM_OK) status = lock_to_change(&drawer, change->key, change->how.holder, deadline_ns);
     if (status != SHM_OK) break;
-    status = attempt(&drawer, change, tells, now_ns, &supplies, &piece, encoded, &waste);
+    status = attempt(&drawer, change, tells, &supplies, &piece, encoded, &waste);
     shm__drawer_unlock(&drawer); /* SYNC wake */
     shm__waste_free(store->space, &waste);
     if (status != NEEDS) break;
@@ -348,7 +363,7 @@ int shm__store_remove(struct shm__store *store, struct shm__change *change, u64 
   int tells = store->feed > 0 && shm__feed_wants(store, &change->how, change->key);
   int status = lock_to_change(&drawer, change->key, change->how.holder, deadline_ns);
   if (status != SHM_OK) return status;
-  u64 at = find_live(&drawer, change->key, shm_load_relaxed(&store->shared->soonest_ns) ? shm__space_clock(store->space) : 0, &waste);
+  u64 at = find_live(&drawer, change->key, drawer.shared->soonest_ns ? shm__space_clock(store->space) : 0, &waste);
   if (at) shm__item_facts(shm__item(&drawer, at), change->facts);
   else *change->facts = (shm_item_facts){0};
   if (change->how.flags & SHM_WRITE_IF && change->facts->version != change->how.if_version) status = SHM_MISMATCH;

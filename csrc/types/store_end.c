@@ -12,6 +12,7 @@ static int recover(struct shm__space *space, u64 main, u32 dead) {
     int one = shm__drawer_lock_to_end(&drawer); /* whatever the dead was about to do is finished */
     if (one == SHM_OK) {
       shm__claim_recover(&drawer, dead);
+      shm__expires(&drawer, drawer.shared->soonest_ns); /* who dies while he sweeps leaves the store's own unset */
       shm__drawer_unlock(&drawer);
     } else {
       status = one; /* a stopped process is in the way: come again */

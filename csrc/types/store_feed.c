@@ -116,8 +116,10 @@ void shm__feed_publish(struct shm__drawer *drawer, u64 at, u32 op, struct shm__w
   if (shared->tail != number) return; /* it was, before somebody died */
   struct shm_feed *slot = slot_of(drawer, number);
   if (slot && item) {
-    release(drawer, slot, waste);
-    if (slot->word) shm_store_relaxed(&shared->forgotten, slot->stamp);
+    if (slot->word != 2 * number + 1 && slot->word != 2 * number + 2) { /* else a dead one has, and the block is this event's */
+      release(drawer, slot, waste);
+      if (slot->word) shm_store_relaxed(&shared->forgotten, slot->stamp);
+    }
     shm_store_relaxed(&slot->word, 2 * number + 1);
     shm_fence_release(); /* SYNC feed.word */
     slot->stamp = shared->stamp;

@@ -395,7 +395,7 @@ static void sweep_shard(struct shm__store *store, u32 n, u64 now_ns) {
     if (shm__drawer_lock_to_end(&walk.drawer) != SHM_OK) return;
   }
   if (shared->since_sweep_ns != UINT64_MAX && (soonest_ns == 0 || shared->since_sweep_ns < soonest_ns)) soonest_ns = shared->since_sweep_ns;
-  shared->soonest_ns = soonest_ns;
+  shm_store_relaxed(&shared->soonest_ns, soonest_ns);
   shm__drawer_unlock(&walk.drawer);
 }
 

@@ -174,7 +174,7 @@ void shm__drawer_remove(struct shm__drawer *drawer, u64 at, int tells, u64 stamp
   shared->stamp = stamp;
   shared->event_block = 0;
   SHM_POINT("store.told");
-  shm_store_release(&shared->changing, at);
+  shm_store_release(&shared->changing, at); /* SYNC store.changing */
   SHM_POINT("store.committed");
   shm__drawer_carry_out(drawer, at, waste);
   shm_store_relaxed(&shared->size_bytes, shared->size_bytes - length_bytes); /* relaxed: for people */

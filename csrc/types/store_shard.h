@@ -71,7 +71,7 @@ void shm__drawer_remove(struct shm__drawer *drawer, u64 at, int tells, u64 stamp
 static inline void shm__expires(struct shm__drawer *drawer, u64 expires_ns) {
   struct shm_store_shard *shared = drawer->shared;
   if (expires_ns == 0) return;
-  if (shared->soonest_ns == 0 || expires_ns < shared->soonest_ns) shared->soonest_ns = expires_ns;
+  if (shared->soonest_ns == 0 || expires_ns < shared->soonest_ns) shm_store_relaxed(&shared->soonest_ns, expires_ns);
   if (expires_ns < shared->since_sweep_ns) shared->since_sweep_ns = expires_ns;
   u64 soonest_ns = shm_load_relaxed(&drawer->store->shared->soonest_ns); /* relaxed: a hint */
   while ((soonest_ns == 0 || expires_ns < soonest_ns) && !shm_cas(&drawer->store->shared->soonest_ns, &soonest_ns, expires_ns)) {

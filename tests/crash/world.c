@@ -20,7 +20,8 @@
 enum { MEMBERS = 6, HANG_S = 60, SLEEPER_MS = 300, VAIN_MS = 5, HURRY_NS = 60000000 };
 
 static const struct scene *const *const scene_lists[] = {channel_scenes, all_delivery_scenes, space_scenes, wait_scenes,
-                                                         reap_scenes, queue_scenes, tuples_scenes, reap_value_scenes, log_scenes};
+                                                         reap_scenes, queue_scenes, tuples_scenes, reap_value_scenes, log_scenes,
+                                                         store_scenes, reap_store_scenes};
 
 const struct scene *find_scene(const char *name) {
   for (size_t list = 0; list < sizeof scene_lists / sizeof scene_lists[0]; list++) {

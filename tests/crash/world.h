@@ -113,7 +113,8 @@ const struct scene *find_scene(const char *name);
 const struct scene *other_scene(const struct scene *scene); /* NULL: there is no other one */
 extern const struct scene *const channel_scenes[],
     *const all_delivery_scenes[], *const space_scenes[], *const wait_scenes[], *const reap_scenes[],
-    *const queue_scenes[], *const tuples_scenes[], *const reap_value_scenes[], *const log_scenes[];
+    *const queue_scenes[], *const tuples_scenes[], *const reap_value_scenes[], *const log_scenes[],
+    *const store_scenes[], *const reap_store_scenes[];
 
 /* ---- what victims and survivors do ---------------------------------------------------------------------------------- */
 void blame(struct world *world, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -23,7 +23,7 @@ from tests.helpers.tree import ROOT
 
 LAYERS = ("base", "os", "core", "types", "persist", "audit", "api")
 CRASH = ROOT / "tests" / "crash"
-SHARED = ("world", "judge", "acts", "shelf", "shelf_judge", "records", "records_judge")
+SHARED = ("world", "judge", "acts", "shelf", "shelf_judge", "records", "records_judge", "cupboard", "cupboard_judge")
 FLAGS = ("-std=gnu11", "-g", "-O1", "-DSHM_POINTS", "-Wall", "-Wextra", f"-I{ROOT / 'csrc'}")
 LINK = ("-no-pie", "-pthread", "-Wl,-z,now", "-Wl,--wrap=raise,--wrap=shm__point,--wrap=shm__monotonic_ns")
 RUN_ENDS_S = 1800

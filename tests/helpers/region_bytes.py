@@ -246,6 +246,33 @@ class RegionBytes:
             self.put("shm_record", slot, word=2 * (index + 1), data_bytes=len(data), flags=2, data=data)
         return main
 
+    def add_store(self, name: bytes, values: tuple[bytes, ...] = (), watches: int = 0, **fields: int | bytes) -> int:
+        """A store of one shard with these values, under keys of one letter; where its main block is.
+
+        Its shard follows, whose list of keys begins with the last one. An event of it, and a claim for each watch, too.
+        """
+        head = size_of("shm_store_main") + size_of("shm_store_shard")
+        entry = self.add_entry(C["SHM_KIND_STORE"], name, head)
+        main, structure = self.get("shm_entry", entry, "main"), self.get("shm_entry", entry, "id")
+        given = {"life": C["SHM_LIFE_LIVE"], "id": structure, "shards": 1, "feed": 1, **fields}
+        self.put("shm_store_main", main, **given)
+        shard, first, claims = main + size_of("shm_store_main"), 0, 0
+        for index, data in enumerate(values):
+            item = self.add_block(size_of("shm_item") + 16 + len(data), structure)
+            self.put("shm_key", item, next=first, length=1)
+            self.put("shm_item", item, version=index + 1, length_bytes=len(data))
+            first = item
+        for _ in range(watches):
+            claim = self.add_block(size_of("shm_claim"), structure)
+            self.put("shm_claim", claim, next=claims, owner=1, kind=C["SHM_CLAIM_WATCH"])
+            claims = claim
+        feed = self.add_block(size_of("shm_feed"), structure)
+        nbytes = sum(map(len, values))
+        self.put("shm_store_shard", shard, claims=claims, feed=feed, tail=len(values), size_bytes=nbytes)
+        table = shard + int(STRUCTS["shm_store_shard"]["table"]["offset"])
+        self.put("shm_shard", table, first=first, keys=len(values))
+        return main
+
     def _add_fifo(self, owner: str, place: int, segment: int, cells: int, values: tuple[bytes, ...]) -> None:
         self.put("shm_segment", segment, cells=cells)
         for index in range(cells):

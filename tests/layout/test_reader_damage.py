@@ -55,6 +55,9 @@ class Sample:
         shard = tuples + size_of("shm_tuples_main")
         log = self.bytes.add_log(b"audit", (b"a", b"bb"))
         slots = log + size_of("shm_log_main") + size_of("shm_log_shard")
+        store = self.bytes.add_store(b"conf", values=(b"a", b"bb"), watches=1)
+        drawer = store + size_of("shm_store_main")
+        table = drawer + int(STRUCTS["shm_store_shard"]["table"]["offset"])
         waiter = self.bytes.add_block(size_of("shm_waiter"), 1)
         place = int(STRUCTS["shm_lane"]["line"]["offset"])
         struct.pack_into("<2Q", self.bytes.data, lane + place, waiter, waiter)
@@ -71,6 +74,11 @@ class Sample:
             "shm_fifo_out": lane + int(STRUCTS["shm_lane"]["out"]["offset"]),
             "shm_fifo_line": lane + place,
             "shm_waiter": waiter,
+            "shm_store_main": store,
+            "shm_store_shard": drawer,
+            "shm_item": self.bytes.get("shm_shard", table, "first"),
+            "shm_feed": self.bytes.get("shm_store_shard", drawer, "feed"),
+            "shm_claim": self.bytes.get("shm_store_shard", drawer, "claims"),
             "shm_tuples_main": tuples,
             "shm_shard": shard,
             "shm_key": self.bytes.get("shm_shard", shard, "first"),
@@ -116,7 +124,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sample]:
 def test_the_sample_is_healthy(sample: Sample) -> None:
     assert sample.outcome(0, bytes(sample.bytes.data[:8])) == "ok"
     names = [info.name for info in read_space(NAME, sample.directory).structures]
-    assert names == ["all", "one", "audit", "bag", "jobs"]
+    assert names == ["all", "one", "audit", "bag", "jobs", "conf"]
 
 
 @pytest.mark.parametrize("eighth", range(8))
@@ -140,7 +148,12 @@ def test_every_field_that_is_read_may_have_any_extreme(sample: Sample, name: str
 
 
 @pytest.mark.parametrize(
-    "names", [("shm_entry", "shm_ring", "shm_port"), ("shm_lane", "shm_segment", "shm_shard", "shm_key")]
+    "names",
+    [
+        ("shm_entry", "shm_ring", "shm_port"),
+        ("shm_lane", "shm_segment", "shm_shard", "shm_key"),
+        ("shm_store_shard", "shm_claim"),
+    ],
 )
 def test_every_word_may_point_at_every_record(sample: Sample, names: tuple[str, ...]) -> None:
     for name in names:

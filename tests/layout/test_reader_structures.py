@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from shmspace import errors
-from shmspace.layout import SpaceInfo, StructureInfo, dump, read_space, read_spaces
+from shmspace.layout import SpaceInfo, dump, read_space, read_spaces
 from shmspace.layout.directory import Found, live_structures, of_structure, steadily
 from shmspace.layout.region import Region, opened_region
 from shmspace.layout.tables import Record
@@ -41,7 +41,7 @@ def test_structures_come_by_kind_and_then_by_name_in_byte_order(tmp_path: Path, 
         elif kind == "QUEUE":
             region.add_queue(name.encode())
         else:
-            region.add_entry(C[f"SHM_KIND_{kind}"], name.encode(), 64)
+            region.add_store(name.encode())
     found = [(info.kind, info.name) for info in read(tmp_path, region).structures]
     assert found == [("channel", "B"), ("channel", "b"), ("queue", "z"), ("queue", "é"), ("store", "a")]
 
@@ -53,9 +53,8 @@ def test_kinds_are_named_as_users_name_them(tmp_path: Path, region: RegionBytes)
     region.add_queue(b"x")
     region.add_log(b"x")
     region.add_log(b"x", kind=C["SHM_KIND_SHARDED_LOG"])
-    region.add_entry(C["SHM_KIND_STORE"], b"x", 64)
+    region.add_store(b"x")
     assert [info.kind for info in read(tmp_path, region).structures] == kinds
-    assert StructureInfo("store", "x", {}) in read(tmp_path, region).structures
 
 
 def test_named_locks_and_deleted_structures_are_not_listed(tmp_path: Path, region: RegionBytes) -> None:
