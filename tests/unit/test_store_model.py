@@ -62,7 +62,7 @@ def as_datetime(microseconds: int | None) -> Any:
     return None if microseconds is None else datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(0, 0, microseconds)
 
 
-class StoreMachine(RuleBasedStateMachine):
+class StoreModel(RuleBasedStateMachine):
     """Two handles on one store, watchers on all, on a glob and on a key, and the dict of what there is."""
 
     @initialize(shards=st.sampled_from([1, 2, 16]))
@@ -360,5 +360,5 @@ class StoreMachine(RuleBasedStateMachine):
             self.space.close()
 
 
-TestStoreMachine = StoreMachine.TestCase
-TestStoreMachine.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+TestStoreModel = StoreModel.TestCase
+TestStoreModel.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
