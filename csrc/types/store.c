@@ -10,6 +10,11 @@
  * the lock, too, and sleeps: nobody who waits for a key has a lock of a shard. So no two wait for each other.
  *
  *   Lock order: shards by rising number, then those of core.
+ *
+ * Crash table (died after ...); what follows is in store_shard.c
+ *   telling what a key gets ("store.told")          nothing has happened; reap frees the blocks
+ *   committing it ("store.committed")               heir of the shard's lock carries it out; an INSERT has not happened
+ *   putting a new item into the table ("store.inserted")  heir carries out the rest
  */
 #include "store.h"
 
@@ -22,7 +27,6 @@
 #include "../os/wait.h"
 #include "store_claim.h"
 #include "store_feed.h"
-
 
 enum { NAP_NS = 25000000, ROUNDS = 100000, ODD_ROUNDS = 200, DEAD_ROUNDS = 2000 };
 enum { NEEDS = 3 }; /* status of an attempt: memory is needed first */
