@@ -37,7 +37,7 @@ def _free(room: Any, *_: Any) -> None:
 class Watch(_native.Watch):  # type: ignore[misc]  # a native type
     """An iterator over the events of a store that waits for those to come; `Store.watch` gives it.
 
-    `lost` counts the events that it missed, `last_seq` is that of the event given last. Threads that share it share its
+    `lost` counts the events that it missed, `last_seq` is the highest of those given. Threads that share it share its
     events.
     """
 

@@ -1,4 +1,4 @@
-/* hot_store.c: keys of stores, and reading them; see hot.c. hot_change.c has the changes, hot_listed.c the lists.
+/* hot_store.c: keys of stores, and reading them; see hot.c. hot_store_change.c has the changes, hot_store_list.c the lists.
  *
  * A value is copied out without a lock: into a buffer on the stack, or, if it is longer, into bytes of its length, again if
  * it has grown meanwhile.
@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum { SMALL = 512 };
+enum { SMALL = 512, NAP_NS = 20000 };
 
 /* ---- keys ------------------------------------------------------------------------------------------------------------------ */
 enum { KEY_BYTES_MOST = 1024 };
@@ -61,12 +61,19 @@ static PyObject *cabinet_bytes_of(PyObject *object, PyObject *args) {
   PyObject *key_object;
   int may_be;
   Key key;
-  if (!PyArg_ParseTuple(args, "Oi", &key_object, &may_be) || cabinet_key((Cabinet *)object, key_object, may_be, &key) != 0) return NULL;
+  if (!PyArg_ParseTuple(args, "Oi", &key_object, &may_be)) return NULL;
+  if (cabinet_key((Cabinet *)object, key_object, may_be, &key) != 0) return NULL;
   return PyBytes_FromStringAndSize(key.bytes, key.length);
 }
 
 /* ---- what goes wrong -------------------------------------------------------------------------------------------------------- */
 int cabinet_fail(Cabinet *self, int status, const char *what, int64_t timeout_ns, PyObject *key) {
+  if (status == SHM_BUSY) { /* of a read: the value changed all the while */
+    Py_BEGIN_ALLOW_THREADS
+    shm_nap_ns(NAP_NS);
+    Py_END_ALLOW_THREADS
+    return PyErr_CheckSignals();
+  }
   PyObject *done = PyObject_CallMethod((PyObject *)self, "_fail_key", "isLO", status, what, (long long)timeout_ns, key);
   if (!done) return -1;
   Py_DECREF(done);
@@ -139,7 +146,8 @@ PyObject *cabinet_stored(Cabinet *self, const Key *key, shm_item_facts *facts, i
 
 /* Can what is in it not lead back to it? */
 static int is_leaf(PyObject *value) {
-  return PyBytes_CheckExact(value) || PyUnicode_CheckExact(value) || PyLong_CheckExact(value) || PyFloat_CheckExact(value) || value == Py_None;
+  return PyBytes_CheckExact(value) || PyUnicode_CheckExact(value) || PyLong_CheckExact(value) || PyFloat_CheckExact(value) ||
+         value == Py_None;
 }
 
 PyObject *cabinet_entry(Cabinet *self, PyObject *key, PyObject *value, const shm_item_facts *facts) {
@@ -271,7 +279,8 @@ static PyObject *cabinet_get_hook(PyObject *object, void *which) {
 static int cabinet_set_hook(PyObject *object, PyObject *value, void *which) {
   PyObject **hook = hook_of(object, which), *old = *hook;
   if (value && value != Py_None && !PyCallable_Check(value)) {
-    PyErr_Format(PyExc_TypeError, "%s must be callable or None, not %R", which ? "on_write" : "on_read", (PyObject *)Py_TYPE(value));
+    const char *name = which ? "on_write" : "on_read";
+    PyErr_Format(PyExc_TypeError, "%s must be callable or None, not %R", name, (PyObject *)Py_TYPE(value));
     return -1;
   }
   *hook = value == Py_None ? NULL : value;

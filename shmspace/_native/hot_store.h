@@ -39,7 +39,7 @@ int cabinet_key(Cabinet *self, PyObject *object, int may_be, Key *key);
 /* 1, or 0 with an exception. */
 int cabinet_is_open(Cabinet *self, const char *what);
 
-/* Have Python raise what a status means for that key: 0 to try again, -1 with an exception. */
+/* Have Python raise what a status means for that key: 0 to try again, -1 with an exception. Of SHM_BUSY after a nap. */
 int cabinet_fail(Cabinet *self, int status, const char *what, int64_t timeout_ns, PyObject *key);
 
 /* The stored bytes of a key, a new reference; NULL with *status, of which RAISED is an exception. */

@@ -11,12 +11,13 @@
 typedef int act(Cabinet *self, Change *change, uint64_t deadline_ns);
 
 static int set_it(Cabinet *self, Change *change, uint64_t deadline_ns) {
-  return shm_store_set(self->store, change->key.bytes, (uint32_t)change->key.length, &change->piece, &change->how, deadline_ns, &change->facts);
+  return shm_store_set(self->store, change->key.bytes, (uint32_t)change->key.length, &change->piece, &change->how, deadline_ns,
+                       &change->facts);
 }
 
 static int incr_it(Cabinet *self, Change *change, uint64_t deadline_ns) {
-  return shm_store_incr(self->store, change->key.bytes, (uint32_t)change->key.length, change->by, &change->how, deadline_ns, &change->sum,
-                        &change->facts);
+  return shm_store_incr(self->store, change->key.bytes, (uint32_t)change->key.length, change->by, &change->how, deadline_ns,
+                        &change->sum, &change->facts);
 }
 
 static int remove_it(Cabinet *self, Change *change, uint64_t deadline_ns) {
@@ -169,12 +170,15 @@ PyObject *cabinet_write(PyObject *object, PyObject *args) {
   unsigned long long ttl_ns, if_version, holder;
   const char *what;
   Change change;
-  if (!PyArg_ParseTuple(args, "OOILKKKLs", &key, &value, &flags, &created, &ttl_ns, &if_version, &holder, &timeout_ns, &what)) return NULL;
+  if (!PyArg_ParseTuple(args, "OOILKKKLs", &key, &value, &flags, &created, &ttl_ns, &if_version, &holder, &timeout_ns, &what)) {
+    return NULL;
+  }
   if (begin(self, &change, key, what, timeout_ns) != 0) return NULL;
   change.how = (shm_write){.created = created, .ttl_ns = ttl_ns, .if_version = if_version, .flags = flags,
                            .holder = holder ? holder : change.how.holder};
   if (set_value(self, &change, value) != 0) return NULL;
-  return Py_BuildValue("KLL", (unsigned long long)change.facts.version, (long long)change.facts.created, (long long)change.facts.updated);
+  const shm_item_facts *facts = &change.facts;
+  return Py_BuildValue("KLL", (unsigned long long)facts->version, (long long)facts->created, (long long)facts->updated);
 }
 
 /* _remove(key, flags, if_version, holder (0: the thread), timeout_ns) */

@@ -40,18 +40,19 @@ static PyObject *wanted_of(Cabinet *self, PyObject *name, int want) {
   if (!name || want == KEYS) return name;
   Key key = {.object = name};
   shm_item_facts facts;
-  int status;
-  PyObject *result = NULL;
+  int status = RAISED;
+  PyObject *data = NULL, *result = NULL;
   key.bytes = PyUnicode_AsUTF8AndSize(name, &key.length);
-  PyObject *data = key.bytes ? cabinet_stored(self, &key, &facts, &status) : NULL;
+  do {
+    if (!key.bytes || !cabinet_is_open(self, "listing")) break;
+    data = cabinet_stored(self, &key, &facts, &status);
+  } while (!data && status != SHM_NOT_FOUND && status != RAISED && cabinet_fail(self, status, "listing", 0, name) == 0);
   if (data) {
     PyObject *value = hot_decoded(&self->coder, facts.codec, data);
     Py_DECREF(data);
     if (want == ENTRIES) result = cabinet_entry(self, name, value, &facts);
     else if (want == VALUES || !value) result = value;
     else result = Py_BuildValue("ON", name, value);
-  } else if (key.bytes && status != SHM_NOT_FOUND && status != RAISED) {
-    if (cabinet_fail(self, status, "listing", 0, name) == 0) PyErr_SetString(PyExc_RuntimeError, "it went away");
   }
   Py_DECREF(name);
   return result;
@@ -65,7 +66,9 @@ PyObject *cabinet_listed(PyObject *object, PyObject *args) {
   unsigned int order;
   long long since, until, timeout_ns;
   unsigned long long limit;
-  if (!PyArg_ParseTuple(args, "z#iILLKL", &search.glob, &search.glob_length, &want, &order, &since, &until, &limit, &timeout_ns)) return NULL;
+  if (!PyArg_ParseTuple(args, "z#iILLKL", &search.glob, &search.glob_length, &want, &order, &since, &until, &limit, &timeout_ns)) {
+    return NULL;
+  }
   search.order = order;
   search.since = since;
   search.until = until;

@@ -16,7 +16,7 @@ typedef struct {
   PyObject *kept;    /* (seq, op, key, data, codec, created, updated, version), or NULL */
   uint64_t missed;   /* of a gap that is still to be told of */
   uint64_t lost;     /* of all gaps */
-  uint64_t last_seq; /* of the event given last */
+  uint64_t last_seq; /* the highest of the events given */
   int64_t timeout_ns;
   int closed;
   int gone;          /* watch was given back */
@@ -25,10 +25,11 @@ typedef struct {
 
 /* What an event says, as objects of ours; NULL with an exception. */
 static PyObject *parts_of(const shm_event *event) {
+  const shm_item_facts *item = &event->item;
   return Py_BuildValue("KIs#y#ILLK", (unsigned long long)event->seq, (unsigned int)event->op, (const char *)event->key,
-                       (Py_ssize_t)event->key_length, event->value ? (const char *)event->value : "", (Py_ssize_t)event->item.length_bytes,
-                       (unsigned int)event->item.codec, (long long)event->item.created, (long long)event->item.updated,
-                       (unsigned long long)event->item.version);
+                       (Py_ssize_t)event->key_length, event->value ? (const char *)event->value : "",
+                       (Py_ssize_t)item->length_bytes, (unsigned int)item->codec, (long long)item->created, (long long)item->updated,
+                       (unsigned long long)item->version);
 }
 
 /* Ask the C core once: SHM_OK if there is something to be told now, or RAISED. */
@@ -96,7 +97,8 @@ static PyObject *give(Watch *self) {
   }
   if (self->kept != parts) Py_CLEAR(event);
   else if (event || lost) {
-    self->last_seq = PyLong_AsUnsignedLongLong(PyTuple_GetItem(parts, 0));
+    uint64_t seq = PyLong_AsUnsignedLongLong(PyTuple_GetItem(parts, 0));
+    if (seq > self->last_seq) self->last_seq = seq;
     Py_CLEAR(self->kept);
   }
   Py_DECREF(parts);
@@ -258,7 +260,7 @@ static PyMethodDef watch_methods[] = {
 
 static PyGetSetDef watch_getset[] = {
     {"lost", watch_lost, NULL, "How many events it has missed so far, at least.", NULL},
-    {"last_seq", watch_seq, NULL, "`seq` of the event given last, 0 before the first: where another watch may start.", NULL},
+    {"last_seq", watch_seq, NULL, "The highest `seq` of the events given, 0 before the first: where another watch may go on.", NULL},
     {"_ended", watch_ended, NULL, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
