@@ -264,7 +264,12 @@ def test_a_watcher_that_never_waits_is_told_in_the_end(store: shmspace.Store) ->
     with store.watch() as watch:
         store.set("t/1", "value", ttl=SOON_S)
         events: list[shmspace.Event] = []
-        until(lambda: events.extend(drained(watch)) is None and len(events) == 2, "both events", 10)
+
+        def came() -> bool:
+            events.extend(drained(watch))
+            return len(events) == 2
+
+        until(came, "both events", 10)
     assert [event.op for event in events] == ["set", "del"]
 
 
