@@ -45,7 +45,8 @@ static void check_feed(struct shm__audit *audit, const char *name, struct shm__d
     const struct shm_item *item = ref.offset ? (struct shm_item *)shm__block_payload(audit->space, ref, sizeof *item) : NULL;
     if (!item) continue; /* gone with a dead one: an event that is lost */
     shm__reach(audit, name, ref, drawer->store->id);
-    if (slots[i].op == SHM_FEED_DEL && item->block) shm__reach(audit, name, (struct shm__ref){item->block, item->block_gen}, drawer->store->id);
+    struct shm__ref value = {item->block, item->block_gen};
+    if (slots[i].op == SHM_FEED_DEL && shm__block_payload(audit->space, value, 0)) shm__reach(audit, name, value, drawer->store->id);
   }
 }
 

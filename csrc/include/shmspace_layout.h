@@ -552,7 +552,8 @@ typedef uint64_t u64;
   F(u64, since_sweep_ns, 944, LOCK(put_lock), "the same of keys that were set since a sweep began")                    \
   F(u64, size_bytes, 952, COUNTER, "bytes of the values; a hint that can be rebuilt")                                  \
   F(u64, last_stamp, 960, LOCK(put_lock), "the last stamp of a change in it")                                          \
-  A(u64, pad3, 7, 968, ZERO, "")
+  F(u64, forgets, 968, PUBLISH, "odd while the ring of events is given up: what was read of it meanwhile does not count")\
+  A(u64, pad3, 6, 976, ZERO, "")
 
 /* ---- a key of a store and its value: the payload of a block. The key follows, rounded up to 8 bytes; then a word for each
    level of the order that it is in, 1 to SHM_ORDER_LEVELS, and the value when it is inline -------------------------------- */

@@ -10,6 +10,11 @@
  * the lock, too, and sleeps: nobody who waits for a key has a lock of a shard. So no two wait for each other.
  *
  *   Lock order: shards by rising number, then those of core.
+ *
+ * Crash table (died after ...); what follows is in store_shard.c
+ *   telling what a key gets ("store.told")          nothing has happened; reap frees the blocks
+ *   committing it ("store.committed")               heir of the shard's lock carries it out; an INSERT has not happened
+ *   putting a new item into the table ("store.inserted")  heir carries out the rest
  */
 #include "store.h"
 
@@ -22,7 +27,6 @@
 #include "../os/wait.h"
 #include "store_claim.h"
 #include "store_feed.h"
-
 
 enum { NAP_NS = 25000000, ROUNDS = 100000, ODD_ROUNDS = 200, DEAD_ROUNDS = 2000 };
 enum { NEEDS = 3 }; /* status of an attempt: memory is needed first */
@@ -95,8 +99,7 @@ int shm__store_get(struct shm__store *store, const struct shm__key *key, void *v
 
 /* ---- what a change needs, and waiting for keys that are locked ---------------------------------------------------------------- */
 struct supplies {
-  struct shm__ref item, block, event, ring;
-  u32 ring_count;
+  struct shm__ref item, block, event;
   int needs_item, needs_block;
 };
 
@@ -104,7 +107,6 @@ static void return_supplies(struct shm__store *store, struct supplies *supplies)
   shm__block_free(store->space, supplies->item);
   shm__block_free(store->space, supplies->block);
   shm__block_free(store->space, supplies->event);
-  shm__block_free(store->space, supplies->ring);
 }
 
 /* Memory; if there is none, that of events. */
@@ -275,10 +277,6 @@ static void apply(struct shm__drawer *drawer, u64 at, const struct shm__change *
   u8 *base = drawer->store->space->base;
   if (!change->value && supplies->block.offset) memcpy(base + supplies->block.offset, piece->data, piece->length_bytes); /* a sum */
   if (!change->value && supplies->event.offset) memcpy(base + supplies->event.offset + change->key->length, piece->data, piece->length_bytes);
-  if (!shm__feed_is_there(drawer) && supplies->ring.offset) {
-    shm__feed_use(drawer, supplies->ring, supplies->ring_count);
-    supplies->ring.offset = 0;
-  }
   tell(drawer, item, change, piece, tells, now_ns, supplies);
   if (!at) make_item(drawer, change->key, supplies->item);
   shm_store_release(&shared->changing, at ? at : supplies->item.offset); /* SYNC store.changing */
@@ -339,7 +337,7 @@ int shm__store_change(struct shm__store *store, struct shm__change *change, u64 
   int tells = store->feed > 0 && shm__feed_wants(store, &change->how, change->key), status;
   waste.count = 0;
   int needs = supplies.needs_block || (tells && !shm__feed_fits(change->key->length, piece.length_bytes));
-  if (tells && !shm__feed_is_there(&drawer)) shm__feed_alloc(store, deadline_ns, &supplies.ring, &supplies.ring_count);
+  if (tells || shm_load_relaxed(&drawer.shared->soonest_ns)) shm__feed_make(&drawer, deadline_ns);
   for (;;) {
     status = needs ? get_supplies(&drawer, change, &piece, tells, deadline_ns, &supplies) : SHM_OK;
     if (status == SHM_OK) status = lock_to_change(&drawer, change->key, change->how.holder, deadline_ns);
@@ -350,7 +348,7 @@ int shm__store_change(struct shm__store *store, struct shm__change *change, u64 
     if (status != NEEDS) break;
     needs = 1;
   }
-  if (supplies.item.offset || supplies.block.offset || supplies.event.offset || supplies.ring.offset) return_supplies(store, &supplies);
+  if (supplies.item.offset || supplies.block.offset || supplies.event.offset) return_supplies(store, &supplies);
   if (status != SHM_OK) return status;
   if (tells) shm__event_notify(store->space, store->watch, UINT32_MAX);
   if (supplies.needs_item) fit_chains(&drawer);
@@ -361,6 +359,7 @@ int shm__store_remove(struct shm__store *store, struct shm__change *change, u64 
   struct shm__drawer drawer = shm__drawer(store, shm__drawer_of(store, change->key));
   struct shm__waste waste = {.count = 0};
   int tells = store->feed > 0 && shm__feed_wants(store, &change->how, change->key);
+  if (tells || shm_load_relaxed(&drawer.shared->soonest_ns)) shm__feed_make(&drawer, deadline_ns);
   int status = lock_to_change(&drawer, change->key, change->how.holder, deadline_ns);
   if (status != SHM_OK) return status;
   u64 at = find_live(&drawer, change->key, drawer.shared->soonest_ns ? shm__space_clock(store->space) : 0, &waste);

@@ -72,10 +72,10 @@ void shm__claim_add(struct shm__drawer *drawer, struct shm__ref ref, u64 holder)
 }
 
 void shm__claim_take(const struct shm__drawer *drawer, struct shm_claim *claim, u64 holder) {
-  claim->died = 0;
   claim->holder = holder;
   claim->since_ns = shm__realtime_tick_ns();
   shm_store_release(&claim->owner, drawer->store->space->token);
+  claim->died = 0; /* last: who dies before this has not told anybody */
 }
 
 struct shm__ref shm__claim_remove(struct shm__drawer *drawer, u64 where) {

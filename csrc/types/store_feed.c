@@ -7,7 +7,7 @@
  *      copy counts if the word is the same afterwards.
  *   2. What is long lies in a block that the slot refers to with its generation: key and value of a SET, or the whole item that
  *      was removed. It is let go of before the slot gets another event; a reference to a block that is not there any more is
- *      an event that was lost.
+ *      an event that was lost. A copy counts if `forgets` is the same, too: all go when memory is short.
  *   3. tail follows the slots: an event that was published before a death is not published again.
  *
  * Crash table (died after ...)
@@ -15,6 +15,9 @@
  *   writing a slot ("feed.written")                       heir writes it again: tail is behind
  *   publishing it ("feed.published")                      as above
  *   using a new ring ("feed.used")                        heir links its block
+ *   letting go of all events ("feed.emptied")             heir goes on: forgets is odd
+ *   holding the ring to give it up ("feed.held")          as above
+ *   giving it up ("feed.forgotten")                       reap frees it
  */
 #include "store_feed.h"
 
@@ -24,7 +27,7 @@
 #include "../base/glob.h"
 #include "../base/point.h"
 
-enum { FEED_LEAST = 8 };
+enum { FEED_LEAST = 8, SHARE = 4 }; /* all rings of a store take at most this part of the space */
 
 int shm__feed_wants(const struct shm__store *store, const shm_write *how, const struct shm__key *key) {
   if (how->flags & SHM_WRITE_SILENT) return 0;
@@ -37,9 +40,14 @@ int shm__feed_wants(const struct shm__store *store, const shm_write *how, const 
 }
 
 /* ---- the ring --------------------------------------------------------------------------------------------------------------- */
-int shm__feed_alloc(struct shm__store *store, u64 deadline_ns, struct shm__ref *ref, u32 *count) {
+/* Memory for a ring; *count: events that it has room for. Where one was given up for want of memory, half of it will do. */
+static int alloc_ring(struct shm__drawer *drawer, u64 deadline_ns, struct shm__ref *ref, u32 *count) {
+  struct shm__store *store = drawer->store;
+  u64 most = store->space->size_bytes / SHARE / store->shard_count / sizeof(struct shm_feed);
+  u32 before = shm_load_relaxed(&drawer->shared->feed_count);
   int status = SHM_SPACE_FULL;
-  for (*count = store->feed; *count > 0; *count = *count > FEED_LEAST ? *count / 2 : 0) {
+  *count = (u32)shm_min(store->feed, before ? before / 2 : shm_max(most, FEED_LEAST));
+  for (; *count > 0; *count = *count > FEED_LEAST ? *count / 2 : 0) {
     status = shm__block_alloc(store->space, (u64)*count * sizeof(struct shm_feed), deadline_ns, ref);
     if (status != SHM_SPACE_FULL) break;
   }
@@ -47,13 +55,24 @@ int shm__feed_alloc(struct shm__store *store, u64 deadline_ns, struct shm__ref *
   return status;
 }
 
-void shm__feed_use(struct shm__drawer *drawer, struct shm__ref ref, u32 count) {
+void shm__feed_make(struct shm__drawer *drawer, u64 deadline_ns) {
   struct shm_store_shard *shared = drawer->shared;
-  shared->feed_gen = ref.gen;
-  shared->feed_count = count;
-  shm_store_release(&shared->feed, ref.offset); /* SYNC feed.ring */
-  SHM_POINT("feed.used");
-  shm__block_link(drawer->store->space, ref, drawer->store->id);
+  struct shm__store *store = drawer->store;
+  struct shm__ref ref;
+  u32 count;
+  if (store->feed == 0 || shm__feed_is_there(drawer) || alloc_ring(drawer, deadline_ns, &ref, &count) != SHM_OK) return;
+  if (shm__drawer_lock(drawer, deadline_ns) == SHM_OK) {
+    if (!shm__feed_is_there(drawer)) {
+      shared->feed_gen = ref.gen;
+      shared->feed_count = count;
+      shm_store_release(&shared->feed, ref.offset); /* SYNC feed.ring */
+      SHM_POINT("feed.used");
+      shm__block_link(store->space, ref, store->id);
+      ref.offset = 0;
+    }
+    shm__drawer_unlock(drawer);
+  }
+  shm__block_free(store->space, ref); /* somebody was quicker */
 }
 
 static struct shm_feed *slot_of(const struct shm__drawer *drawer, u64 number) {
@@ -129,6 +148,8 @@ void shm__feed_publish(struct shm__drawer *drawer, u64 at, u32 op, struct shm__w
   } else {
     shm_store_relaxed(&shared->forgotten, shared->stamp);
   }
+  struct shm__ref unused = {shared->event_block, shared->event_gen};
+  if (unused.offset && shm__block_held(drawer->store->space, unused)) shm__waste_add(waste, unused);
   SHM_POINT("feed.published");
   shm_store_release(&shared->tail, number + 1); /* SYNC feed.tail */
 }
@@ -140,30 +161,37 @@ int shm__feed_keeps(const struct shm__drawer *drawer, u64 at) {
 }
 
 void shm__feed_forget(struct shm__drawer *drawer) {
+  struct shm_store_shard *shared = drawer->shared;
+  struct shm__space *space = drawer->store->space;
+  struct shm__ref ring = {shared->feed, shared->feed_gen};
   struct shm__waste waste = {.count = 0};
-  for (u64 i = 0; i < drawer->shared->feed_count; i++) {
+  const struct shm_feed *last = shared->tail ? slot_of(drawer, shared->tail - 1) : NULL;
+  if (last) shm_store_relaxed(&shared->forgotten, last->stamp);
+  shm_store_relaxed(&shared->forgets, shared->forgets | 1);
+  shm_fence_full(); /* SYNC feed.forgets: before anything goes */
+  for (u32 i = 0; i < shared->feed_count; i++) {
     struct shm_feed *slot = slot_of(drawer, i);
-    if (!slot || !slot->block) continue;
-    release(drawer, slot, &waste);
-    u64 word = slot->word;
-    shm_store_relaxed(&slot->word, word | 1);
-    shm_fence_release(); /* SYNC feed.word */
-    slot->op = SHM_FEED_LOST;
-    slot->block = 0;
-    shm_store_release(&slot->word, word); /* SYNC feed.word: the same event, but who copied sees that its block is gone */
-    shm__waste_free(drawer->store->space, &waste);
+    if (slot) release(drawer, slot, &waste);
+    shm__waste_free(space, &waste);
   }
+  SHM_POINT("feed.emptied");
+  if (ring.offset && shm__block_hold(space, ring, drawer->store->id)) {
+    SHM_POINT("feed.held");
+    shm_store_release(&shared->feed, 0); /* SYNC feed.ring */
+    SHM_POINT("feed.forgotten");
+    shm__block_free(space, ring);
+  }
+  shm_store_release(&shared->forgets, (shared->forgets | 1) + 1); /* SYNC feed.forgets */
 }
 
 void shm__feed_repair(struct shm__drawer *drawer) {
   struct shm_store_shard *shared = drawer->shared;
   if (shared->feed) shm__block_relink(drawer->store->space, (struct shm__ref){shared->feed, shared->feed_gen}, drawer->store->id);
+  if (shared->forgets & 1) shm__feed_forget(drawer);
 }
 
 void shm__feed_teardown(struct shm__drawer *drawer) {
-  if (!drawer->shared->feed) return;
-  shm__feed_forget(drawer);
-  shm__block_drop(drawer->store->space, (struct shm__ref){drawer->shared->feed, drawer->shared->feed_gen}, drawer->store->id);
+  if (drawer->shared->feed) shm__feed_forget(drawer);
 }
 
 /* ---- reading ------------------------------------------------------------------------------------------------------------------ */
@@ -198,11 +226,12 @@ static int find_bytes(const struct shm__drawer *drawer, const struct shm_feed *s
 
 int shm__feed_read(const struct shm__drawer *drawer, u64 number, shm_event *event, u8 **bytes, u64 *room_bytes) {
   if (number >= shm_load_acquire(&drawer->shared->tail)) return SHM_EMPTY; /* SYNC feed.tail */
-  const struct shm_feed *slot = slot_of(drawer, number);
+  u64 forgets = shm_load_acquire(&drawer->shared->forgets); /* SYNC feed.forgets */
+  const struct shm_feed *slot = forgets & 1 ? NULL : slot_of(drawer, number);
   const u8 *key, *value;
   if (!slot || shm_load_acquire(&slot->word) != 2 * number + 2) return SHM_LAGGED; /* SYNC feed.word */
   u32 key_length = shm_load_relaxed(&slot->key_length);
-  u64 length_bytes = shm_load_relaxed(&slot->length_bytes), block = shm_load_relaxed(&slot->block);
+  u64 length_bytes = shm_load_relaxed(&slot->length_bytes);
   *event = (shm_event){.seq = shm_load_relaxed(&slot->stamp), .op = shm_load_relaxed(&slot->op), .key_length = key_length,
                        .item = {shm_load_relaxed(&slot->version), length_bytes, (int64_t)shm_load_relaxed(&slot->created),
                                 (int64_t)shm_load_relaxed(&slot->updated), 0, shm_load_relaxed(&slot->codec), 0}};
@@ -211,18 +240,20 @@ int shm__feed_read(const struct shm__drawer *drawer, u64 number, shm_event *even
   shm_copy_racing(*bytes, key, key_length);
   shm_copy_racing(*bytes + key_length, value, length_bytes);
   shm_fence_acquire(); /* SYNC feed.word: the copy is made before the word is looked at again */
-  if (shm_load_relaxed(&slot->word) != 2 * number + 2 || shm_load_relaxed(&slot->block) != block) return SHM_LAGGED;
+  if (shm_load_relaxed(&slot->word) != 2 * number + 2 || shm_load_relaxed(&drawer->shared->forgets) != forgets) return SHM_LAGGED;
   event->key = *bytes;
   event->value = *bytes + key_length;
   return SHM_OK;
 }
 
 u64 shm__feed_stamp(const struct shm__drawer *drawer, u64 number) {
-  const struct shm_feed *slot = slot_of(drawer, number);
+  u64 forgets = shm_load_acquire(&drawer->shared->forgets); /* SYNC feed.forgets */
+  const struct shm_feed *slot = forgets & 1 ? NULL : slot_of(drawer, number);
   if (!slot || shm_load_acquire(&slot->word) != 2 * number + 2) return 0;
   u64 stamp = shm_load_relaxed(&slot->stamp);
   shm_fence_acquire(); /* SYNC feed.word */
-  return shm_load_relaxed(&slot->word) == 2 * number + 2 ? stamp : 0;
+  int same = shm_load_relaxed(&slot->word) == 2 * number + 2 && shm_load_relaxed(&drawer->shared->forgets) == forgets;
+  return same ? stamp : 0;
 }
 
 u64 shm__feed_first(const struct shm__drawer *drawer) {

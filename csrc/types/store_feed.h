@@ -6,17 +6,15 @@
 
 /* Does a change of this key give an event? */
 int shm__feed_wants(const struct shm__store *store, const shm_write *how, const struct shm__key *key);
-/* Memory for the ring, HELD by us; *count: events that it has room for. */
-int shm__feed_alloc(struct shm__store *store, u64 deadline_ns, struct shm__ref *ref, u32 *count);
+/* See that the shard has a ring, if there is memory for one. Without a lock. */
+void shm__feed_make(struct shm__drawer *drawer, u64 deadline_ns);
 /* Does key and value fit into a slot? */
 static inline int shm__feed_fits(u32 key_length, u64 length_bytes) {
   return key_length <= sizeof(((struct shm_feed *)0)->data) && length_bytes <= sizeof(((struct shm_feed *)0)->data) - key_length;
 }
 
 /* ---- with the lock ---- */
-static inline int shm__feed_is_there(const struct shm__drawer *drawer) { return drawer->shared->feed != 0; }
-/* Use this block as the ring; it is given away. */
-void shm__feed_use(struct shm__drawer *drawer, struct shm__ref ref, u32 count);
+static inline int shm__feed_is_there(const struct shm__drawer *drawer) { return shm_load_acquire(&drawer->shared->feed) != 0; }
 /* Publish the event of the change that stands in the shard; once, however often it is called. */
 void shm__feed_publish(struct shm__drawer *drawer, u64 at, u32 op, struct shm__waste *waste);
 /* Was this item kept for the event that tells of its removal? */

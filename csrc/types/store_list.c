@@ -266,20 +266,9 @@ static int lock_all(struct shm__store *store, const struct shm__glob *glob, u64 
 
 /* Rings for the events of shards that have none yet. */
 static void make_rings(struct shm__store *store, u64 deadline_ns) {
-  for (u32 n = 0; n < store->shard_count && store->feed; n++) {
+  for (u32 n = 0; n < store->shard_count; n++) {
     struct shm__drawer drawer = shm__drawer(store, n);
-    struct shm__ref ref = {0, 0};
-    u32 count;
-    if (shm__feed_is_there(&drawer) || !drawer.table.shared->first) continue;
-    if (shm__feed_alloc(store, deadline_ns, &ref, &count) != SHM_OK) return; /* the events are lost, then */
-    if (shm__drawer_lock(&drawer, deadline_ns) == SHM_OK) {
-      if (!shm__feed_is_there(&drawer)) {
-        shm__feed_use(&drawer, ref, count);
-        ref.offset = 0;
-      }
-      shm__drawer_unlock(&drawer);
-    }
-    shm__block_free(store->space, ref);
+    if (shm_load_acquire(&drawer.table.shared->first)) shm__feed_make(&drawer, deadline_ns);
   }
 }
 

@@ -16,7 +16,6 @@
  * Crash table (died after ...)
  *   telling what is to be done ("store.told")      nothing has happened; reap frees the blocks
  *   committing it ("store.committed")              heir of the lock carries it out; an INSERT has not happened
- *   putting a new item into the table ("store.inserted")  heir carries out the rest
  *   changing the item ("store.copied")             readers find it odd and read what is told; heir does it again
  *   its event ("store.published")                  heir finds the event there
  *   taking a removed item out ("store.removed")    reap frees its block; heir, if an event shows it, links it again

@@ -14,7 +14,7 @@ struct shm__drawer {
 };
 
 /* Blocks HELD by us that are to be freed once no lock is held. */
-enum { SHM__WASTE = 8 };
+enum { SHM__WASTE = 16 };
 struct shm__waste {
   struct shm__ref ref[SHM__WASTE];
   u32 count;

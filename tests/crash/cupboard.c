@@ -142,7 +142,7 @@ void let_sweep(struct world *world) {
 
 /* Memory of the sizes that will be needed is carved already: that is not what the scenes of stores are about. */
 static void warm_memory(struct world *world) {
-  static const uint64_t sizes[] = {40, 130, 200, 330, 340, 500, 600, 900, 1100, 2048, 2700, 4096};
+  static const uint64_t sizes[] = {10, 30, 40, 60, 130, 150, 200, 330, 340, 500, 600, 900, 1100, 2048, 2700, 4096};
   struct shm__ref ref;
   for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
     if (shm__block_alloc(world->space, sizes[i], patience_ns(), &ref) == SHM_OK) shm__block_free(world->space, ref);

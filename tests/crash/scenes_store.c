@@ -8,7 +8,8 @@
 #define THREE .shards = 3, .feed = 64
 
 GOODS(k_empty, ONE, .steps = {SET(0, FIT_BYTES), SET(1, VALUE_BYTES), SET(CUP_LONG, FIT_BYTES)})
-GOODS(k_inline, ONE, .before = {A_FEW}, .steps = {SET(0, FIT_BYTES + 8), SET(2, ITEM_BYTES)})
+GOODS(k_inline, ONE, .before = {A_FEW}, .steps = {SET(0, FIT_BYTES + 8)})
+GOODS(k_item, ONE, .before = {A_FEW}, .steps = {SET(2, ITEM_BYTES)})
 GOODS(k_blocks, ONE, .before = {A_FEW}, .steps = {SET(1, VALUE_BYTES), SET(1, LONG_BYTES)})
 GOODS(k_to_block, ONE, .before = {A_FEW}, .steps = {SET(2, VALUE_BYTES), SET(2, LONG_BYTES)})
 GOODS(k_to_inline, ONE, .before = {A_FEW}, .steps = {SET(2, VALUE_BYTES), SET(2, FIT_BYTES)})
@@ -45,16 +46,12 @@ static void make_k_left(struct world *world) {
 /* Whether a sleeper who naps has to be woken depends on the clock. */
 static void look_on(struct world *world) { (void)world; }
 
-static void lock_and_drop(struct world *world) {
-  open_cupboard(world);
-  cup_steps(world);
-}
-
 SCENE(k_lock_asleep, k_unlock, cup_wait_for_lock, .in_vain = cup_never)
 SCENE(k_event_asleep, k_wake, cup_wait_for_event, .in_vain = cup_no_event, .help = cup_help_with_event)
 
 SCENE(k_insert, k_empty, cup_steps)
 SCENE(k_set_inline, k_inline, cup_steps)
+SCENE(k_set_item, k_item, cup_steps)
 SCENE(k_set_block, k_blocks, cup_steps)
 SCENE(k_set_to_block, k_to_block, cup_steps)
 SCENE(k_set_to_inline, k_to_inline, cup_steps)
@@ -82,10 +79,10 @@ SCENE(k_lock_inherited, k_inherit, cup_steps, DEATH("k_lock_key", NULL, 0))
 SCENE(k_watch_key, k_watch, cup_steps)
 SCENE(k_wake_watcher, k_wake, cup_steps, SLEEPER("k_event_asleep"), .meanwhile = look_on)
 SCENE(k_delete_used, k_drop, cup_steps)
-SCENE(k_delete, k_left, lock_and_drop)
+SCENE(k_delete, k_left, cup_steps)
 
 const struct scene *const store_scenes[] = {
-    &k_lock_asleep, &k_event_asleep, &k_insert, &k_set_inline, &k_set_block, &k_set_to_block, &k_set_to_inline, &k_set_outgrown,
+    &k_lock_asleep, &k_event_asleep, &k_insert, &k_set_inline, &k_set_item, &k_set_block, &k_set_to_block, &k_set_to_inline, &k_set_outgrown,
     &k_set_silent, &k_set_expired, &k_incr_expired, &k_add, &k_add_long, &k_remove_one, &k_remove_only, &k_remove_glob, &k_remove_each,
     &k_feed_overwritten, &k_feed_small, &k_feed_none, &k_forget, &k_rehash, &k_expire, &k_lock_key, &k_set_locked, &k_unlock_key,
     &k_unlock_waited, &k_lock_inherited, &k_watch_key, &k_wake_watcher, &k_delete_used, &k_delete, NULL};

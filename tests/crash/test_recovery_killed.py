@@ -20,6 +20,7 @@ LONG = {
     *("reap_q_grow", "reap_q_leased", "reap_q_marked", "reap_q_discard", "reap_q_waited", "reap_t_waited"),
     *("reap_t_rehash", "reap_t_remove", "reap_t_looking", "inherit_q_take", "inherit_t_put", "inherit_t_take"),
     *("inherit_l_publish", "inherit_l_shard"),
+    *("reap_k_glob", "reap_k_rehash", "reap_k_ordered", "inherit_k_remove", "inherit_k_insert"),
 }
 """Scenes with sleepers, or like another one; one death in each of their points is in the quick tier."""
 NEVER_SO_LONG_US = 2_000_000
@@ -29,6 +30,8 @@ MUST_BE_SEEN = {
     *("port.ended", "port.held", "port.unlinked", "port.handed", "mutex.told"),
     *("directory.emptied", "directory.held", "directory.unlinked"),
     *("fifo.returned", "lane.inherited", "waiters.told", "waiters.out", "log.mended"),
+    *("store.copied", "store.published", "store.removed", "store.released", "order.changed"),
+    *("feed.released", "feed.written", "feed.published", "claim.held", "claim.removed"),
 }
 """Points in the code of recovery: at each of them somebody who recovers must have been killed."""
 

@@ -30,8 +30,8 @@ LONG = {
     *("q_wake_holder", "q_nack_waited", "q_stand", "t_wake_taker", "t_stand", "t_new_keys", "t_take_keys", "t_rehash"),
     *("t_shut", "t_shut_waited", "t_discard", "t_discard_pinned", "t_delete", "q_leave_leased", "q_leave_line"),
     *("t_leave_held", "t_leave_looking", "t_leave_line"),
-    *("l_publish_twice", "l_publish_long", "l_delete_mixed"),
-    *(name for name in scene_names() if re.match(r"(reap|inherit)_[qtl]_", name)),
+    *("l_publish_twice", "l_publish_long", "l_delete_mixed", "k_insert", "k_lock_inherited", "k_feed_small"),
+    *(name for name in scene_names() if re.match(r"(reap|inherit)_[qtlk]_", name)),
 }
 """Acts of 60,000 instructions and more, mostly copying, or with hundreds of states: many keys, all shards, all members;
 their points are in the quick tier."""

@@ -6,6 +6,7 @@ import gc
 import logging
 import pickle
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -112,6 +113,33 @@ def test_silent_writes_and_no_events_keys_give_none(space: shmspace.Space) -> No
     del st["exact"]
     st.clear(silent=True)
     assert ready(watch) == [("set", "tmp/x/y", 1), ("set", "tmp", 1), ("set", "b", 1)]
+
+
+REMOVALS: dict[str, Callable[[shmspace.Store], Any]] = {
+    "delete": lambda st: st.delete("k"),
+    "glob": lambda st: st.delete("*"),
+    "pop": lambda st: st.pop("k"),
+    "clear": lambda st: st.clear(),
+}
+
+
+@pytest.mark.parametrize("remove", REMOVALS)
+def test_the_first_event_of_a_store_may_be_a_removal(space: shmspace.Space, remove: str) -> None:
+    st = space.store()
+    st.set("k", "quiet", silent=True)
+    watch = st.watch()
+    REMOVALS[remove](st)
+    assert ready(watch) == [("del", "k", "quiet")]
+
+
+@pytest.mark.parametrize("silent", [True, False])
+def test_the_first_event_of_a_store_may_be_an_expiry(space: shmspace.Space, silent: bool) -> None:
+    st = space.store(shards=1)
+    st.set("k", "quiet", ttl=0.01, silent=True)
+    watch = st.watch()
+    until(lambda: "k" not in st)
+    st.set("k", "new", silent=silent)
+    assert ready(watch) == [("del", "k", "quiet"), ("set", "k", "new")][: 1 if silent else 2]
 
 
 # What is watched
