@@ -102,7 +102,7 @@ u64 shm__claim_watch(const struct shm__drawer *drawer, u64 holder) {
 
 u64 shm__claim_count(const struct shm__drawer *drawer, u32 kind) {
   u64 count = 0;
-  EACH_CLAIM(drawer, claim, at) count += claim->kind == kind && claim->owner != 0;
+  EACH_CLAIM(drawer, claim, at) count += claim->kind == kind && shm__token_alive(drawer->store->space, claim->owner);
   return count;
 }
 

@@ -18,7 +18,7 @@ void shm__claim_take(const struct shm__drawer *drawer, struct shm_claim *claim, 
 struct shm__ref shm__claim_remove(struct shm__drawer *drawer, u64 at);
 /* The watch of this holder; 0: none. */
 u64 shm__claim_watch(const struct shm__drawer *drawer, u64 holder);
-u64 shm__claim_count(const struct shm__drawer *drawer, u32 kind);
+u64 shm__claim_count(const struct shm__drawer *drawer, u32 kind); /* of the living */
 void shm__claim_recover(struct shm__drawer *drawer, u32 dead);
 void shm__claim_repair(struct shm__drawer *drawer);
 void shm__claim_teardown(struct shm__drawer *drawer);

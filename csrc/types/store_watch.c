@@ -125,10 +125,11 @@ static int look(void *context) {
 /* Sleep until there may be an event. */
 static int wait_for_event(struct shm__watch *watch, u64 deadline_ns) {
   struct shm__store *store = watch->store;
+  shm__store_sweep(store); /* who waits is told of what expires */
+  if (look(watch) == SHM_OK) return SHM_OK;
   if (deadline_ns == SHM__TRY) return SHM_EMPTY;
   if (shm__spin(store->space, &watch->patience, look, watch) == SHM_OK) return SHM_OK;
   if (deadline_ns == SHM__SPIN) return SHM_EMPTY;
-  shm__store_sweep(store);
   u64 start_ns = shm__monotonic_ns();
   if (start_ns >= deadline_ns) return SHM_EMPTY;
   u64 nap_ns = shm__nap_length_ns(store->space, start_ns, deadline_ns);
