@@ -33,13 +33,14 @@ static void check_feed(struct shm__audit *audit, const char *name, struct shm__d
   u64 at = shm_load_acquire(&shared->feed);
   if (at == 0) return;
   struct shm__ref ring = {at, shared->feed_gen};
-  const struct shm_feed *slots = (struct shm_feed *)shm__block_payload(audit->space, ring, (u64)shared->feed_count * sizeof *slots);
+  u32 count = shm_load_relaxed(&shared->feed_count);
+  const struct shm_feed *slots = (struct shm_feed *)shm__block_payload(audit->space, ring, (u64)count * sizeof *slots);
   shm__reach(audit, name, ring, drawer->store->id);
   if (!slots) {
     shm__report(audit, name, at, "the memory of events is damaged");
     return;
   }
-  for (u32 i = 0; i < shared->feed_count; i++) {
+  for (u32 i = 0; i < count; i++) {
     struct shm__ref ref = {slots[i].block, slots[i].block_gen};
     if (slots[i].word / 2 > shm_load_acquire(&shared->tail)) shm__report(audit, name, at, "an event is there before its time");
     const struct shm_item *item = ref.offset ? (struct shm_item *)shm__block_payload(audit->space, ref, sizeof *item) : NULL;

@@ -240,7 +240,7 @@ static void tell(struct shm__drawer *drawer, const struct shm_item *item, const 
 }
 
 /* The new item, as the shard tells it. */
-static void make_item(struct shm__drawer *drawer, const struct shm__key *key, struct shm__ref ref) {
+static void make_item(struct shm__drawer *drawer, const struct shm__key *key, const shm_piece *piece, struct shm__ref ref) {
   const struct shm_store_shard *shared = drawer->shared;
   struct shm_item *item = (struct shm_item *)(drawer->store->space->base + ref.offset);
   struct shm_key *entry = (struct shm_key *)item;
@@ -254,11 +254,11 @@ static void make_item(struct shm__drawer *drawer, const struct shm__key *key, st
   item->created = shared->created;
   item->updated = shared->updated;
   item->expires_ns = shared->expires_ns;
-  item->length_bytes = shared->length_bytes;
+  item->length_bytes = piece->length_bytes;
   item->block = shared->block;
   item->block_gen = shared->block_gen;
   item->codec = shared->codec;
-  if (!shared->block) memcpy((u8 *)item + value, shared->data, shared->length_bytes);
+  if (piece->length_bytes <= SHM_ITEM_INLINE) memcpy((u8 *)item + value, piece->data, piece->length_bytes);
 }
 
 /* With the lock, and everything there: do it. */
@@ -278,7 +278,7 @@ static void apply(struct shm__drawer *drawer, u64 at, const struct shm__change *
   if (!change->value && supplies->block.offset) memcpy(base + supplies->block.offset, piece->data, piece->length_bytes); /* a sum */
   if (!change->value && supplies->event.offset) memcpy(base + supplies->event.offset + change->key->length, piece->data, piece->length_bytes);
   tell(drawer, item, change, piece, tells, now_ns, supplies);
-  if (!at) make_item(drawer, change->key, supplies->item);
+  if (!at) make_item(drawer, change->key, piece, supplies->item);
   shm_store_release(&shared->changing, at ? at : supplies->item.offset); /* SYNC store.changing */
   SHM_POINT("store.committed");
   if (!at) {
@@ -288,11 +288,13 @@ static void apply(struct shm__drawer *drawer, u64 at, const struct shm__change *
     supplies->item.offset = 0;
   }
   supplies->block.offset = 0;
+  struct shm__ref event = supplies->event;
   if (tells) supplies->event.offset = 0;
   shm__item_facts(&(struct shm_item){.version = shared->version, .created = shared->created, .updated = shared->updated,
                                      .expires_ns = shared->expires_ns, .length_bytes = shared->length_bytes, .codec = shared->codec},
                   change->facts);
   shm__drawer_carry_out(drawer, at, waste);
+  if (tells && shm__block_held(drawer->store->space, event)) shm__waste_add(waste, event); /* a sum was short enough, or there is no ring */
   shm_store_relaxed(&shared->size_bytes, shared->size_bytes + piece->length_bytes - before_bytes); /* relaxed: for people */
 }
 
@@ -349,10 +351,9 @@ int shm__store_change(struct shm__store *store, struct shm__change *change, u64 
     needs = 1;
   }
   if (supplies.item.offset || supplies.block.offset || supplies.event.offset) return_supplies(store, &supplies);
-  if (status != SHM_OK) return status;
-  if (tells) shm__event_notify(store->space, store->watch, UINT32_MAX);
-  if (supplies.needs_item) fit_chains(&drawer);
-  return SHM_OK;
+  shm__event_notify(store->space, store->watch, UINT32_MAX); /* also of a refused one: a key may have been found expired */
+  if (status == SHM_OK && supplies.needs_item) fit_chains(&drawer);
+  return status;
 }
 
 int shm__store_remove(struct shm__store *store, struct shm__change *change, u64 deadline_ns) {
@@ -370,7 +371,7 @@ int shm__store_remove(struct shm__store *store, struct shm__change *change, u64 
   if (status == SHM_OK) shm__drawer_remove(&drawer, at, tells, shm__drawer_stamp(&drawer), &waste);
   shm__drawer_unlock(&drawer); /* SYNC wake */
   shm__waste_free(store->space, &waste);
-  if (tells) shm__event_notify(store->space, store->watch, UINT32_MAX);
+  shm__event_notify(store->space, store->watch, UINT32_MAX);
   if (status == SHM_OK) fit_chains(&drawer);
   return status;
 }

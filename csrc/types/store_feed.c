@@ -32,7 +32,7 @@ enum { FEED_LEAST = 8, SHARE = 4 }; /* all rings of a store take at most this pa
 int shm__feed_wants(const struct shm__store *store, const shm_write *how, const struct shm__key *key) {
   if (how->flags & SHM_WRITE_SILENT) return 0;
   for (u32 at = 0; at < store->quiet_bytes;) {
-    u32 length = (u32)strlen((const char *)store->quiet + at); /* the last byte is a NUL */
+    u32 length = (u32)strnlen((const char *)store->quiet + at, store->quiet_bytes - at);
     if (shm__glob_match(store->quiet + at, length, key->bytes, key->length)) return 0;
     at += length + 1;
   }
@@ -100,24 +100,25 @@ static void release(struct shm__drawer *drawer, struct shm_feed *slot, struct sh
 
 /* What the slot says of the item: SHM_FEED_LOST if it would need a block that is not there. */
 static void fill(struct shm__drawer *drawer, struct shm_feed *slot, u64 at, const struct shm_item *item, u32 op) {
-  const struct shm_key *entry = (const struct shm_key *)item;
   struct shm_store_shard *shared = drawer->shared;
-  const u8 *value = shm__item_bytes(drawer, at, item);
+  u32 key_length = ((const struct shm_key *)item)->length;
+  u64 length_bytes = item->length_bytes;
+  const u8 *value = shm__at(drawer->store->space, at, sizeof *item + key_length, 16) ? shm__item_bytes(drawer, at, item) : NULL;
   slot->version = item->version;
   slot->created = item->created;
   slot->updated = item->updated;
-  slot->length_bytes = item->length_bytes;
+  slot->length_bytes = length_bytes;
   slot->codec = item->codec;
-  slot->key_length = entry->length;
+  slot->key_length = key_length;
   slot->block = 0;
   slot->op = op;
   if (op == SHM_FEED_DEL) {
     struct shm__ref ref = shm__block_ref(drawer->store->space, at);
     slot->block = ref.offset;
     slot->block_gen = ref.gen;
-  } else if (value && shm__feed_fits(entry->length, item->length_bytes)) {
-    memcpy(slot->data, item + 1, entry->length);
-    memcpy(slot->data + entry->length, value, item->length_bytes);
+  } else if (value && shm__feed_fits(key_length, length_bytes)) {
+    memcpy(slot->data, item + 1, key_length);
+    memcpy(slot->data + key_length, value, length_bytes);
   } else if (shared->event_block) {
     slot->block = shared->event_block;
     slot->block_gen = shared->event_gen;
@@ -169,9 +170,9 @@ void shm__feed_forget(struct shm__drawer *drawer) {
   if (last) shm_store_relaxed(&shared->forgotten, last->stamp);
   shm_store_relaxed(&shared->forgets, shared->forgets | 1);
   shm_fence_full(); /* SYNC feed.forgets: before anything goes */
-  for (u32 i = 0; i < shared->feed_count; i++) {
-    struct shm_feed *slot = slot_of(drawer, i);
-    if (slot) release(drawer, slot, &waste);
+  struct shm_feed *slot;
+  for (u64 i = 0, count = shared->feed_count; i < count && (slot = slot_of(drawer, i)) != NULL; i++) {
+    release(drawer, slot, &waste);
     shm__waste_free(space, &waste);
   }
   SHM_POINT("feed.emptied");
@@ -258,6 +259,6 @@ u64 shm__feed_stamp(const struct shm__drawer *drawer, u64 number) {
 
 u64 shm__feed_first(const struct shm__drawer *drawer) {
   u64 tail = shm_load_acquire(&drawer->shared->tail);
-  u32 count = shm_load_acquire(&drawer->shared->feed) ? shm_load_relaxed(&drawer->shared->feed_count) : 0;
+  u32 count = slot_of(drawer, 0) ? shm_load_relaxed(&drawer->shared->feed_count) : 0;
   return tail > count ? tail - count : 0;
 }

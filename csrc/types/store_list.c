@@ -85,9 +85,16 @@ static u64 walk_next(struct walk *walk, u64 at) {
 static const u8 *walk_key(struct walk *walk, u64 at, u32 *length) {
   const struct shm_key *entry = shm__table_entry(&walk->drawer.table, at);
   *length = entry ? shm_load_relaxed(&entry->length) : 0;
+  if (!entry || *length > KEY_MOST || *length < walk->prefix_length) return NULL;
+  if (!shm__at(walk->drawer.store->space, at, sizeof(struct shm_item) + *length, 16)) return NULL;
   const u8 *key = (const u8 *)entry + sizeof(struct shm_item);
-  if (!entry || *length > KEY_MOST || *length < walk->prefix_length || !shm__at(walk->drawer.store->space, at, sizeof(struct shm_item) + *length, 16)) return NULL;
   return walk->prefix_length && memcmp(key, walk->glob->bytes, walk->prefix_length) != 0 ? NULL : key;
+}
+
+/* Does this key stand behind the one before? In a damaged order it may not, and who followed it would not come to an end. */
+static int rises(const u8 *key, u32 length, const u8 *before, u32 before_length) {
+  int difference = memcmp(key, before, shm_min(length, before_length));
+  return difference ? difference > 0 : length > before_length;
 }
 
 static int matches(const struct shm__glob *glob, const u8 *key, u32 length) {
@@ -117,7 +124,7 @@ static int slice(struct walk *walk, struct finds *finds, u8 *last, u32 *last_len
   for (u32 i = 0; i < SLICE; i++, at = walk_next(walk, at)) {
     u32 length;
     const u8 *key = at ? walk_key(walk, at, &length) : NULL;
-    if (!key) {
+    if (!key || (i && !rises(key, length, last, *last_length)) || (walk->begun && !rises(key, length, walk->last, walk->last_length))) {
       walk->over = 1;
       return SHM_OK;
     }
@@ -274,10 +281,10 @@ static void make_rings(struct shm__store *store, u64 deadline_ns) {
 
 /* With the lock: visit each key that matches. */
 static int each_match(struct walk *walk, int (*visit)(struct walk *walk, u64 at, const u8 *key, u32 length, void *context), void *context) {
-  u64 at = walk_seek(walk), next;
+  u64 left = walk->drawer.store->space->size_bytes / sizeof(struct shm_item), at = walk_seek(walk), next;
   int status = SHM_OK;
   u32 length;
-  for (const u8 *key; status == SHM_OK && at && (key = walk_key(walk, at, &length)) != NULL; at = next) {
+  for (const u8 *key; status == SHM_OK && at && left-- > 0 && (key = walk_key(walk, at, &length)) != NULL; at = next) {
     next = walk_next(walk, at);
     if (matches(walk->glob, key, length)) status = visit(walk, at, key, length, context);
   }
@@ -322,7 +329,10 @@ int shm__store_remove_all(struct shm__store *store, const struct shm__glob *glob
     if (announced) {
       u64 now_ns = shm__monotonic_ns();
       if (!shm__token_alive(store->space, owner)) shm__reap(store->space, owner);
-      else if (now_ns >= deadline_ns) return SHM_LOCKED;
+      else if (now_ns >= deadline_ns) {
+        shm_store_relaxed(&store->space->blocker, owner);
+        return SHM_LOCKED;
+      }
       else if (shm__futex_wait(store->locks.word, value, shm_min(NAP_NS, deadline_ns - now_ns)) == SHM__WAIT_SIGNAL) return SHM_INTERRUPTED;
     }
     if (shm__store_closed(store)) return SHM_CLOSED;
@@ -348,11 +358,13 @@ int shm__store_remove_all(struct shm__store *store, const struct shm__glob *glob
 static int sweep_slice(struct walk *walk, u64 now_ns, u64 *soonest_ns) {
   struct shm__store *store = walk->drawer.store;
   u64 at = walk_seek(walk), next;
+  int begun = walk->begun;
   walk->begun = 1;
   for (u32 i = 0; i < SLICE; i++, at = next) {
     u32 length;
     const u8 *key = at ? walk_key(walk, at, &length) : NULL;
-    if (!key) return 0;
+    if (!key || (begun && !rises(key, length, walk->last, walk->last_length))) return 0;
+    begun = 1;
     u64 expires_ns = shm__item(&walk->drawer, at)->expires_ns;
     next = walk_next(walk, at);
     memcpy(walk->last, key, length);

@@ -104,7 +104,7 @@ static void set_item(struct shm__drawer *drawer, u64 at, struct shm_item *item) 
   struct shm_store_shard *shared = drawer->shared;
   struct shm_key *entry = (struct shm_key *)item;
   own(drawer, shared->block, shared->block_gen);
-  shm_store_relaxed(&item->word, item->word | 1);
+  shm_store_release(&item->word, item->word | 1); /* SYNC item.word: who finds it odd finds what is told */
   shm_fence_release(); /* SYNC item.word: odd before what changes; a reader looks at it again behind its copy */
   item->version = shared->version;
   item->created = shared->created;
@@ -115,8 +115,9 @@ static void set_item(struct shm__drawer *drawer, u64 at, struct shm_item *item) 
   item->block_gen = shared->block_gen;
   item->codec = shared->codec;
   u64 value = shm__item_value(entry->length, entry->hash);
-  if (!shared->block && shared->length_bytes <= SHM_ITEM_INLINE && shm__at(drawer->store->space, at, value + shared->length_bytes, 16)) {
-    memcpy((u8 *)item + value, shared->data, shared->length_bytes);
+  u64 length_bytes = shared->length_bytes;
+  if (!shared->block && length_bytes <= SHM_ITEM_INLINE && shm__at(drawer->store->space, at, value + length_bytes, 16)) {
+    memcpy((u8 *)item + value, shared->data, length_bytes);
   }
   SHM_POINT("store.copied");
   shm_store_release(&item->word, (item->word | 1) + 1); /* SYNC item.word */
@@ -134,6 +135,7 @@ static void take_out(struct shm__drawer *drawer, u64 at, struct shm_item *item, 
   struct shm_key *entry = (struct shm_key *)item;
   struct shm__key key = {(const u8 *)(item + 1), entry->length, entry->hash};
   struct shm__ref ref = shm__block_ref(drawer->store->space, at);
+  if (!shm__at(drawer->store->space, at, sizeof *item + key.length, 16)) return; /* damaged */
   if (shm__table_find(&drawer->table, &key) == at) {
     put_in_order(drawer, at, 0);
     shm__table_remove(&drawer->table, ref);

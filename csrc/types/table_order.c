@@ -19,13 +19,13 @@
 
 static u64 most_entries(const struct shm__order *order) { return order->shard->space->size_bytes / sizeof(struct shm_key); }
 
-/* The words of an entry; NULL: the bytes cannot be one. */
-static u64 *words_of(const struct shm__order *order, u64 at, const u8 **key, u32 *length) {
+/* The words of an entry that is on this level; NULL: the bytes cannot be one. */
+static u64 *words_of(const struct shm__order *order, u64 at, u32 on, const u8 **key, u32 *length) {
   struct shm_key *entry = shm__table_entry(order->shard, at);
   if (!entry) return NULL;
   *length = shm_load_relaxed(&entry->length);
   u64 words = shm__order_offset(order->shard, *length), level = shm__order_level(shm_load_relaxed(&entry->hash));
-  if (!shm__at(order->shard->space, at, words + level * sizeof(u64), 16)) return NULL;
+  if (on >= level || !shm__at(order->shard->space, at, words + level * sizeof(u64), 16)) return NULL;
   *key = (const u8 *)entry + order->shard->key_offset;
   return (u64 *)((u8 *)entry + words);
 }
@@ -43,7 +43,7 @@ static void find_path(const struct shm__order *order, const struct shm__key *key
     for (u64 at; (at = shm_load_acquire(path[level])) != 0 && left-- > 0;) {
       const u8 *bytes;
       u32 length;
-      u64 *next = words_of(order, at, &bytes, &length);
+      u64 *next = words_of(order, at, level, &bytes, &length);
       if (!next || compare(bytes, length, key) >= (above ? 1 : 0)) break;
       words = next;
       path[level] = &words[level];
@@ -51,18 +51,13 @@ static void find_path(const struct shm__order *order, const struct shm__key *key
   }
 }
 
-static struct shm__key key_of(const struct shm__order *order, u64 at) {
-  struct shm_key *entry = shm__table_entry(order->shard, at);
-  return (struct shm__key){(const u8 *)entry + order->shard->key_offset, entry->length, entry->hash};
-}
-
 void shm__order_insert(const struct shm__order *order, u64 at) {
   u64 *path[SHM_ORDER_LEVELS];
-  struct shm__key key = key_of(order, at);
   const u8 *bytes;
   u32 length;
-  u64 *words = words_of(order, at, &bytes, &length);
+  u64 *words = words_of(order, at, 0, &bytes, &length);
   if (!words) return;
+  struct shm__key key = {bytes, length, shm__table_entry(order->shard, at)->hash};
   find_path(order, &key, 0, path);
   if (*path[0] == at) return;
   for (u32 level = 0; level < shm__order_level(key.hash); level++) {
@@ -74,11 +69,11 @@ void shm__order_insert(const struct shm__order *order, u64 at) {
 
 void shm__order_remove(const struct shm__order *order, u64 at) {
   u64 *path[SHM_ORDER_LEVELS];
-  struct shm__key key = key_of(order, at);
   const u8 *bytes;
   u32 length;
-  u64 *words = words_of(order, at, &bytes, &length);
+  u64 *words = words_of(order, at, 0, &bytes, &length);
   if (!words) return;
+  struct shm__key key = {bytes, length, shm__table_entry(order->shard, at)->hash};
   find_path(order, &key, 0, path);
   for (u32 level = shm__order_level(key.hash); level-- > 0;) {
     if (*path[level] != at) continue;
@@ -104,6 +99,6 @@ u64 shm__order_seek(const struct shm__order *order, const struct shm__key *key, 
 u64 shm__order_next(const struct shm__order *order, u64 at) {
   const u8 *bytes;
   u32 length;
-  u64 *words = words_of(order, at, &bytes, &length);
+  u64 *words = words_of(order, at, 0, &bytes, &length);
   return words ? shm_load_acquire(&words[0]) : 0;
 }

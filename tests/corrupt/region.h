@@ -34,11 +34,14 @@ static int documented(const char *name, int status) {
 
 #include "region_values.h"
 #include "logs.h"
+#include "stores.h"
 
 struct handles {
   shm_space *space;
   shm_channel *one, *all, *big, *reader, *writer, *second;
   shm_log *log, *shards;
+  shm_store *store;
+  shm_watch *watch;
   shm_lock *lock;
   shm_view view;
   int viewing;
@@ -77,6 +80,8 @@ static void open_handles(struct handles *handles, shm_space *space) {
   open_shelves(&handles->shelves, space);
   handles->log = open_a_log(space, SHM_KIND_LOG, "log");
   handles->shards = open_a_log(space, SHM_KIND_SHARDED_LOG, "shards");
+  handles->store = open_a_store(space);
+  if (handles->store && CALL(shm_watch_open, handles->store, NULL, 0, 0, 0, soon(), &handles->watch) != SHM_OK) handles->watch = NULL;
 }
 
 static void fill_region(struct handles *handles) {
@@ -86,6 +91,7 @@ static void fill_region(struct handles *handles) {
   CALL(shm_space_delete, handles->space, SHM_KIND_CHANNEL, "gone", 4, soon());
   fill_log(handles->log, 0, 7);
   fill_log(handles->shards, 1, 2);
+  fill_store(handles->store);
   static const u64 lengths[] = {20, 300, 0};
   for (u32 i = 0; i < 3; i++) send_length(handles->one, lengths[i]);
   for (u32 i = 0; i < 6; i++) send_length(handles->writer, lengths[(i + 1) % 3]);
@@ -189,6 +195,8 @@ static void use_handles(struct handles *handles) {
   use_shelves(&handles->shelves);
   use_log(handles->log, 0);
   for (u32 shard = 0; shard < LOG_SHARDS; shard++) use_log(handles->shards, shard);
+  use_store(handles->store);
+  read_events(handles->watch);
   DO(shm_bell_wait, handles->space, DO(shm_bell_wait, handles->space, 0, 1), 1);
 }
 
@@ -202,11 +210,14 @@ static void end_handles(struct handles *handles) {
   CALL(shm_space_delete, handles->space, SHM_KIND_CHANNEL, "big", 3, soon());
   CALL(shm_space_delete, handles->space, SHM_KIND_LOG, "log", 3, soon());
   CALL(shm_space_delete, handles->space, SHM_KIND_SHARDED_LOG, "shards", 6, soon());
+  CALL(shm_space_delete, handles->space, SHM_KIND_STORE, "store", 5, soon());
   for (u32 i = 0; i < sizeof all / sizeof all[0]; i++) {
     if (all[i]) DO(shm_channel_free, all[i]);
   }
   if (handles->log) DO(shm_log_free, handles->log);
   if (handles->shards) DO(shm_log_free, handles->shards);
+  if (handles->watch) DO(shm_watch_free, handles->watch);
+  if (handles->store) DO(shm_store_free, handles->store);
   if (handles->lock) DO(shm_lock_free, handles->lock);
 }
 
@@ -230,6 +241,10 @@ static void use_readonly(const char *directory, const char *name) {
   for (u32 shard = 0; shard < LOG_SHARDS; shard++) look_at_log(shards, shard);
   if (log) DO(shm_log_free, log);
   if (shards) DO(shm_log_free, shards);
+  shm_store *store = open_a_store(space);
+  look_at_store(store);
+  watch_store(store, NULL);
+  if (store) DO(shm_store_free, store);
   end_space(space);
 }
 

@@ -113,10 +113,12 @@ def test_the_region_has_control_words_of_every_kind() -> None:
         *("shm_queue_main", "shm_lane", "shm_fifo_in", "shm_fifo_out", "shm_fifo_line", "shm_segment", "shm_cell"),
         *("shm_waiter", "shm_tuples_main", "shm_shard", "shm_buckets", "chain", "shm_key"),
         *("shm_log_main", "shm_log_shard", "shm_record", "bucket"),
+        *("shm_store_main", "shm_store_shard", "shm_item", "order", "shm_feed", "shm_claim"),
     }
     labels = {word.label for word in words}
     assert {"shm_ring(one).producer_lock", "shm_ring(all).ports", "shm_mutex(l).word"} <= labels
     assert {"shm_log_shard(log)#0.tail", "shm_log_shard(shards)#1.slots_block", "shm_record(log)#0#7.word"} <= labels
+    assert {"shm_store_shard(store)#0.changing", "shm_shard(store)#1.first"} <= labels
     assert all(word.offset + word.size_bytes <= C["SHM_SIZE_LEAST"] for word in words)
 
 

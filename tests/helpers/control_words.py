@@ -2,7 +2,7 @@
 
 What is not a message or a free byte is a control word: header, sections, members, directory, entries, classes,
 pool, page words, block headers, links of free lists, rings, slots, ports, locks, queues, tuple spaces, their segments,
-cells and waiters, logs with their shards and records.
+cells and waiters, logs with their shards and records, stores with their items, events, locks and watches.
 """
 
 from __future__ import annotations
@@ -24,14 +24,19 @@ MAIN = {
     C["SHM_KIND_TUPLES"]: "shm_tuples_main",
     C["SHM_KIND_LOG"]: "shm_log_main",
     C["SHM_KIND_SHARDED_LOG"]: "shm_log_main",
+    C["SHM_KIND_STORE"]: "shm_store_main",
 }
 PARTS = {
     "shm_lane": {"in": "shm_fifo_in", "out": "shm_fifo_out", "line": "shm_fifo_line"},
     "shm_tuple": {"entry": "shm_key", "in": "shm_fifo_in", "out": "shm_fifo_out", "line": "shm_fifo_line"},
+    "shm_store_shard": {"table": "shm_shard"},
+    "shm_item": {"entry": "shm_key"},
 }
 """Fields that are structs."""
 FREE_CELLS, USED_CELLS, ENTRIES = 1, 3, 3
 """Of those that are alike, how many of each are not plain."""
+FEED_EACH = 4
+"""Events of a shard that stand for all."""
 RECORDS_EACH = 3
 """Records of a shard that stand for all, and buckets of its key index."""
 
@@ -168,8 +173,15 @@ class Walk:
             yield from self._shards(main, label)
         elif name == "shm_log_main":
             yield from self._log_shards(main, label)
+        elif name == "shm_store_main":
+            yield from self._store_shards(main, label)
         elif name == "shm_ring":
             yield from self._ring(main, label)
+
+    def _chains(self, buckets: int, label: str) -> Iterator[Word]:
+        yield from self._struct("shm_buckets", buckets, label)
+        for chain in range(self._get("shm_buckets", buckets, "mask") + 1):
+            yield Word(buckets + size_of("shm_buckets") + chain * 8, 8, f"chain{label}#{chain}", chain > 1)
 
     def _shards(self, main: int, label: str) -> Iterator[Word]:
         seen = 0
@@ -178,9 +190,7 @@ class Walk:
             entry, buckets = (self._get("shm_shard", shard, field) for field in ("first", "buckets"))
             yield from self._struct("shm_shard", shard, f"{label}#{number}", is_plain=not entry and number > 0)
             if buckets:
-                yield from self._struct("shm_buckets", buckets, label)
-                for chain in range(self._get("shm_buckets", buckets, "mask") + 1):
-                    yield Word(buckets + size_of("shm_buckets") + chain * 8, 8, f"chain{label}#{chain}", chain > 1)
+                yield from self._chains(buckets, label)
             while entry:
                 is_plain = seen >= ENTRIES and not self._u64(entry + STRUCTS["shm_tuple"]["line"]["offset"])
                 yield from self._struct("shm_tuple", entry, f"{label}#{seen}", is_plain=is_plain)
@@ -233,3 +243,36 @@ class Walk:
             buckets = slots + 2 * segment * size_of("shm_record")
             for row in range(2 * segment):
                 yield Word(buckets + row * 8, 8, f"bucket{label}#{number}#{row}", row >= RECORDS_EACH)
+
+    def _store_shards(self, main: int, label: str) -> Iterator[Word]:
+        for number in range(self._get("shm_store_main", main, "shards")):
+            shard = main + size_of("shm_store_main") + number * size_of("shm_store_shard")
+            here = f"{label}#{number}"
+            yield from self._struct("shm_store_shard", shard, here)
+            table = shard + STRUCTS["shm_store_shard"]["table"]["offset"]
+            if buckets := self._get("shm_shard", table, "buckets"):
+                yield from self._chains(buckets, here)
+            item, seen = self._get("shm_shard", table, "first"), [0, 0]
+            while item:
+                has_block = bool(self._get("shm_item", item, "block"))
+                seen[has_block] += 1
+                is_plain = seen[has_block] > ENTRIES
+                yield from self._struct("shm_item", item, f"{here}#{item:x}", is_plain=is_plain)
+                order = -(-(item + size_of("shm_item") + self._get("shm_key", item, "length")) // 8) * 8
+                yield Word(order, 8, f"order{here}#{item:x}", is_plain)
+                item = self._get("shm_key", item, "next")
+            yield from self._events(shard, here)
+            claim = self._get("shm_store_shard", shard, "claims")
+            while claim:
+                yield from self._struct("shm_claim", claim, f"{here}#{claim:x}")
+                claim = self._get("shm_claim", claim, "next")
+
+    def _events(self, shard: int, label: str) -> Iterator[Word]:
+        feed, tail = self._get("shm_store_shard", shard, "feed"), self._get("shm_store_shard", shard, "tail")
+        for row in range(self._get("shm_store_shard", shard, "feed_count") if feed else 0):
+            slot = feed + row * size_of("shm_feed")
+            is_plain = (tail - 1 - row) % self._get("shm_store_shard", shard, "feed_count") >= FEED_EACH
+            yield from self._struct("shm_feed", slot, f"{label}#{row}", is_plain=is_plain)
+            item = self._get("shm_feed", slot, "block")
+            if item and self._get("shm_feed", slot, "op") == C["SHM_FEED_DEL"]:
+                yield from self._struct("shm_item", item, f"{label}#{row}.removed", is_plain=is_plain)
