@@ -288,13 +288,11 @@ static void apply(struct shm__drawer *drawer, u64 at, const struct shm__change *
     supplies->item.offset = 0;
   }
   supplies->block.offset = 0;
-  struct shm__ref event = supplies->event;
   if (tells) supplies->event.offset = 0;
   shm__item_facts(&(struct shm_item){.version = shared->version, .created = shared->created, .updated = shared->updated,
                                      .expires_ns = shared->expires_ns, .length_bytes = shared->length_bytes, .codec = shared->codec},
                   change->facts);
   shm__drawer_carry_out(drawer, at, waste);
-  if (tells && shm__block_held(drawer->store->space, event)) shm__waste_add(waste, event); /* a sum was short enough, or there is no ring */
   shm_store_relaxed(&shared->size_bytes, shared->size_bytes + piece->length_bytes - before_bytes); /* relaxed: for people */
 }
 

@@ -145,6 +145,7 @@ void shm__claim_teardown(struct shm__drawer *drawer) {
   struct shm_claim *claim;
   for (u64 at = drawer->shared->claims; (claim = claim_at(drawer, at)) != NULL && left-- > 0; at = next) {
     next = claim->next;
-    shm__block_drop(drawer->store->space, shm__block_ref(drawer->store->space, at), drawer->store->id);
+    struct shm__ref ref = shm__claim_remove(drawer, at); /* first: the next link of a free block is lost */
+    shm__block_free(drawer->store->space, ref);
   }
 }

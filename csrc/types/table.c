@@ -197,7 +197,10 @@ void shm__table_teardown(struct shm__shard *shard, void (*release)(struct shm__s
   for (struct shm_key *entry; (entry = shm__table_entry(shard, at)) != NULL && left-- > 0; at = next) {
     next = entry->next;
     release(shard, at);
-    shm__block_drop(shard->space, shm__block_ref(shard->space, at), shard->id);
+    struct shm__ref ref = shm__block_ref(shard->space, at);
+    int ours = shm__block_hold(shard->space, ref, shard->id); /* else a dead one's, who came so far */
+    shm_store_release(&shard->shared->first, next);
+    if (ours) shm__block_free(shard->space, ref);
   }
   if (shard->shared->buckets) shm__block_drop(shard->space, shm__block_ref(shard->space, shard->shared->buckets), shard->id);
 }

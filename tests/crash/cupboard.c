@@ -72,6 +72,7 @@ static int unlock_key(struct world *world) {
 }
 
 static int drop(struct world *world) {
+  cupboard.mine = NULL; /* it goes with the store */
   close_cupboard();
   return shm_space_delete(world->space, SHM_KIND_STORE, "s", 1, patience_ns());
 }
