@@ -350,7 +350,6 @@ def test_expired_keys_leave_no_memory_behind(space: shmspace.Space) -> None:
     before = used()
     for _ in range(3):
         fill(SOON_S)
-        assert used() > before
         until(lambda: len(store) == 0, "all of them to expire")
         until(lambda: used() <= before, "their memory to be free", 10)
 
