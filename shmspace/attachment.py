@@ -138,6 +138,12 @@ class Attachment:
                 return [rows[i] for i in range(count)]
             room = count + 16
 
+    def key_locks(self) -> list[Any]:
+        """Give the raw rows of all locks of keys of stores."""
+        room = 1000
+        rows = ffi.new("shm_key_lock[]", room)
+        return [rows[i] for i in range(int(lib.shm_space_key_locks(self.pointer, rows, room)))]
+
     def leases(self) -> list[Any]:
         """Give the raw rows of all leases on values of queues."""
         room = 1000

@@ -157,6 +157,10 @@ class Space(Structures):
         for lease in self._attachment.leases():
             held = f"a lease on {names.get(int(lease.structure), 'a queue')} {_age(int(lease.since_ns))}"
             holds.setdefault(int(lease.token), []).append(held)
+        for lock in self._attachment.key_locks():
+            key = bytes(ffi.buffer(lock.key, lock.key_length)).decode(errors="replace")
+            held = f"the lock of {key!r} in {names.get(int(lock.structure), 'a store')} {_age(int(lock.since_ns))}"
+            holds.setdefault(int(lock.token), []).append(held)
         return [
             Member(
                 pid=int(row.pid),

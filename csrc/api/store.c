@@ -4,6 +4,7 @@
 
 #include "../base/hash.h"
 #include "../os/wait.h"
+#include "../types/store_claim.h"
 #include "../types/store_watch.h"
 #include "handle.h"
 #include "options.h"
@@ -220,6 +221,28 @@ uint32_t shm_store_holder(shm_store *store, const void *key, uint32_t key_length
   u32 holder = shm__store_holder(&store->core, &wanted, since_ns);
   shm__handle_leave(&store->handle);
   return holder;
+}
+
+struct lock_gathering {
+  shm_key_lock *locks;
+  u64 count, room;
+};
+
+static int gather_locks(const struct shm__space *space, const struct shm_entry *entry, void *context) {
+  struct lock_gathering *gathering = context;
+  struct shm__store store;
+  if (entry->kind != SHM_KIND_STORE || shm__store_bind((struct shm__space *)space, entry->main, &store) != SHM_OK) return 0;
+  for (u32 n = 0; n < store.shard_count; n++) {
+    struct shm__drawer drawer = shm__drawer(&store, n);
+    gathering->count += shm__claim_list(&drawer, gathering->locks + gathering->count, gathering->room - gathering->count);
+  }
+  return gathering->count == gathering->room;
+}
+
+uint64_t shm_space_key_locks(shm_space *space, shm_key_lock *locks, uint64_t room) {
+  struct lock_gathering gathering = {.locks = locks, .room = room};
+  shm__directory_walk(space, gather_locks, &gathering);
+  return gathering.count;
 }
 
 void shm_store_arm_locks(shm_store *store) {

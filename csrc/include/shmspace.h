@@ -424,6 +424,13 @@ int shm_store_lock(shm_store *store, const void *key, uint32_t key_length, uint6
 int shm_store_unlock(shm_store *store, const void *key, uint32_t key_length, uint64_t holder);
 /* Token of the member that has it, 0: nobody. */
 uint32_t shm_store_holder(shm_store *store, const void *key, uint32_t key_length, uint64_t *since_ns);
+/* Locks of keys in all stores of a space; of a long key the beginning. */
+typedef struct {
+  uint64_t since_ns;
+  uint32_t token, structure, key_length, pad;
+  uint8_t key[128];
+} shm_key_lock;
+uint64_t shm_space_key_locks(shm_space *space, shm_key_lock *locks, uint64_t room);
 /* Ring this member's bell when a lock is free. */
 void shm_store_arm_locks(shm_store *store);
 /* Events. key, value: until the next call for this watch. lost: of SHM_LAGGED, at least so many. */

@@ -350,10 +350,9 @@ int shm__store_change(struct shm__store *store, struct shm__change *change, u64 
     needs = 1;
   }
   if (supplies.item.offset || supplies.block.offset || supplies.event.offset) return_supplies(store, &supplies);
-  if (status != SHM_OK) return status;
-  if (tells) shm__event_notify(store->space, store->watch, UINT32_MAX);
-  if (supplies.needs_item) fit_chains(&drawer);
-  return SHM_OK;
+  shm__event_notify(store->space, store->watch, UINT32_MAX); /* also of a refused one: a key may have been found expired */
+  if (status == SHM_OK && supplies.needs_item) fit_chains(&drawer);
+  return status;
 }
 
 int shm__store_remove(struct shm__store *store, struct shm__change *change, u64 deadline_ns) {
@@ -371,7 +370,7 @@ int shm__store_remove(struct shm__store *store, struct shm__change *change, u64 
   if (status == SHM_OK) shm__drawer_remove(&drawer, at, tells, shm__drawer_stamp(&drawer), &waste);
   shm__drawer_unlock(&drawer); /* SYNC wake */
   shm__waste_free(store->space, &waste);
-  if (tells) shm__event_notify(store->space, store->watch, UINT32_MAX);
+  shm__event_notify(store->space, store->watch, UINT32_MAX);
   if (status == SHM_OK) fit_chains(&drawer);
   return status;
 }

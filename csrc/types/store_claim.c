@@ -106,6 +106,19 @@ u64 shm__claim_count(const struct shm__drawer *drawer, u32 kind) {
   return count;
 }
 
+u64 shm__claim_list(const struct shm__drawer *drawer, shm_key_lock *locks, u64 room) {
+  u64 count = 0;
+  EACH_CLAIM(drawer, claim, at) {
+    u32 owner = shm_load_acquire(&claim->owner);
+    if (claim->kind != SHM_CLAIM_LOCK || !owner || count == room || !shm__token_alive(drawer->store->space, owner)) continue;
+    shm_key_lock *lock = &locks[count++];
+    *lock = (shm_key_lock){.since_ns = claim->since_ns, .token = owner, .structure = drawer->store->id,
+                           .key_length = (u32)shm_min(claim->key_length, sizeof lock->key)};
+    shm_copy_racing(lock->key, claim + 1, lock->key_length);
+  }
+  return count;
+}
+
 void shm__claim_recover(struct shm__drawer *drawer, u32 dead) {
   struct shm__space *space = drawer->store->space;
   u64 next, left = most_claims(drawer);

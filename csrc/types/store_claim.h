@@ -19,6 +19,8 @@ struct shm__ref shm__claim_remove(struct shm__drawer *drawer, u64 at);
 /* The watch of this holder; 0: none. */
 u64 shm__claim_watch(const struct shm__drawer *drawer, u64 holder);
 u64 shm__claim_count(const struct shm__drawer *drawer, u32 kind); /* of the living */
+/* Locks that the living have, for people; how many, up to room. Without the lock: about. */
+u64 shm__claim_list(const struct shm__drawer *drawer, shm_key_lock *locks, u64 room);
 void shm__claim_recover(struct shm__drawer *drawer, u32 dead);
 void shm__claim_repair(struct shm__drawer *drawer);
 void shm__claim_teardown(struct shm__drawer *drawer);

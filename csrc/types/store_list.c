@@ -329,7 +329,10 @@ int shm__store_remove_all(struct shm__store *store, const struct shm__glob *glob
     if (announced) {
       u64 now_ns = shm__monotonic_ns();
       if (!shm__token_alive(store->space, owner)) shm__reap(store->space, owner);
-      else if (now_ns >= deadline_ns) return SHM_LOCKED;
+      else if (now_ns >= deadline_ns) {
+        shm_store_relaxed(&store->space->blocker, owner);
+        return SHM_LOCKED;
+      }
       else if (shm__futex_wait(store->locks.word, value, shm_min(NAP_NS, deadline_ns - now_ns)) == SHM__WAIT_SIGNAL) return SHM_INTERRUPTED;
     }
     if (shm__store_closed(store)) return SHM_CLOSED;

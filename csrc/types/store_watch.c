@@ -15,6 +15,8 @@
 #include "store_claim.h"
 #include "store_feed.h"
 
+enum { SPINS = 1000, PRESS_NS = 30000000 };
+
 static u64 *cursor_of(struct shm__watch *watch, u32 n) { return &watch->cursors[n - watch->first]; }
 
 /* Behind the last event whose stamp is not above seq. */
@@ -29,6 +31,7 @@ static void go_back(struct shm__watch *watch, const struct shm__drawer *drawer, 
 
 int shm__watch_open(struct shm__store *store, const struct shm__glob *glob, int from_seq, u64 seq, u64 holder, u64 deadline_ns,
                     struct shm__watch *watch) {
+  if (shm__store_closed(store)) return SHM_CLOSED;
   *watch = (struct shm__watch){.store = store, .glob_length = glob->length, .count = store->shard_count};
   if (glob->bytes && shm__glob_prefix(glob->bytes, glob->length) == glob->length) { /* a plain key */
     watch->first = shm__fnv1a(glob->bytes, glob->length) % store->shard_count;
@@ -113,6 +116,35 @@ static u32 choose(struct shm__watch *watch) {
   return chosen;
 }
 
+/* Where a change is under way whose event may come before that of the chosen shard; UINT32_MAX: nowhere. Stamps are drawn with
+ * a shard's lock: where that is free, and there is no event that we have not seen, later ones have later stamps. */
+static u32 find_earlier(struct shm__watch *watch, u32 chosen) {
+  for (u32 n = watch->first; n < watch->first + watch->count; n++) {
+    const struct shm_store_shard *shared = &watch->store->shards[n];
+    if (n == chosen || *cursor_of(watch, n) < shm_load_acquire(&shared->tail)) continue; /* it has been compared */
+    u32 owner = shm_load_acquire(&((const struct shm_shard *)shared->table)->put_lock) & SHM_TOKEN_MASK; /* SYNC lock */
+    if (owner && !(owner == watch->stuck && n == watch->stuck_shard)) return n;
+    if (!owner && n == watch->stuck_shard) watch->stuck = 0;
+    if (*cursor_of(watch, n) < shm_load_acquire(&shared->tail)) return n;
+  }
+  return UINT32_MAX;
+}
+
+/* It is still under way: its owner is dead, and whoever gets the lock finishes it; or stopped, and we go on without. */
+static void press_on(struct shm__watch *watch, u32 n) {
+  struct shm__drawer drawer = shm__drawer(watch->store, n);
+  u32 owner = shm_load_acquire(&drawer.table.shared->put_lock) & SHM_TOKEN_MASK;
+  int status = SHM_TIMEOUT;
+  if (watch->store->space->readonly) shm__nap_ns(PRESS_NS);
+  else status = shm__drawer_lock(&drawer, shm__monotonic_ns() + PRESS_NS);
+  if (status == SHM_OK) {
+    shm__drawer_unlock(&drawer);
+  } else if (status == SHM_TIMEOUT) {
+    watch->stuck = owner;
+    watch->stuck_shard = n;
+  }
+}
+
 static int look(void *context) {
   struct shm__watch *watch = context;
   if (shm__store_closed(watch->store) || shm_load_relaxed(&watch->closing)) return SHM_OK;
@@ -150,7 +182,7 @@ static int wait_for_event(struct shm__watch *watch, u64 deadline_ns) {
 }
 
 int shm__watch_next(struct shm__watch *watch, u64 deadline_ns, shm_event *event) {
-  for (;;) {
+  for (u32 rounds = 0;;) {
     if (shm__store_closed(watch->store) || shm_load_acquire(&watch->closing)) return SHM_CLOSED;
     u32 n = choose(watch);
     if (watch->lost) {
@@ -161,6 +193,12 @@ int shm__watch_next(struct shm__watch *watch, u64 deadline_ns, shm_event *event)
     if (n == UINT32_MAX) {
       int status = wait_for_event(watch, deadline_ns);
       if (status != SHM_OK) return status;
+      continue;
+    }
+    u32 earlier = watch->count > 1 ? find_earlier(watch, n) : UINT32_MAX;
+    if (earlier != UINT32_MAX) {
+      if (++rounds % SPINS == 0) press_on(watch, earlier);
+      else shm_pause();
       continue;
     }
     struct shm__drawer drawer = shm__drawer(watch->store, n);

@@ -15,6 +15,7 @@ struct shm__watch {
   u64 holder;                    /* under which it is counted; 0: it is not */
   u8 *bytes;                     /* of the event that was given last */
   u64 room_bytes;
+  u32 stuck, stuck_shard;        /* owner of a shard's lock who was waited for in vain */
   u32 closing;
   struct shm__patience patience;
 };

@@ -19,10 +19,11 @@ import pytest
 import shmspace
 from shmspace import Event
 from tests.helpers.peer import Peer
+from tests.helpers.peer_nursery import Nursery
 from tests.helpers.peer_puppet import Puppet
 from tests.helpers.peer_seed import seeded
 from tests.helpers.peer_wait import until
-from tests.helpers.scenario_store_work import Books, Seen, watch_steadily, write_steadily
+from tests.helpers.scenario_store_work import Books, Seen, watch_steadily, write_fresh_stores, write_steadily
 from tests.helpers.store_model import by_key, by_seq, drained, matches
 
 WRITERS = 4
@@ -140,6 +141,30 @@ def test_who_resumes_again_and_again_is_given_everything_once(big_space: shmspac
         check_all(events, books, store)
         assert by_seq(peers[0].ask("end").events) == events
         assert by_seq(peers[1].ask("end").events) == [event for event in events if matches("k/*", event.key)]
+
+
+def test_the_first_events_of_a_store_are_given_too(big_space: shmspace.Space) -> None:
+    """Many new stores, each written by all at once, and cleared of keys that nobody has."""
+    turns, writers = 200, 3
+    control = big_space.store("control")
+    control.update({"turn": -1, "ready": 0, "done": 0})
+    with Nursery() as nursery:
+        pids = [nursery.start(write_fresh_stores, big_space.name, writers, n, turns) for n in range(writers)]
+        for turn in range(turns):
+            store = big_space.store(f"fresh-{turn}")
+            until(partial(has_come_to, control, "ready", writers * (turn + 1)), "writers to be ready")
+            with store.watch() as watch:
+                control["turn"] = turn
+                until(partial(has_come_to, control, "done", writers * (turn + 1)), "writers to be done")
+                events = by_seq(drained(watch))
+            assert sorted(event.entry.value for event in events) == [[w, n] for w in range(writers) for n in range(20)]
+            store.drop()
+            store.close()
+        assert [nursery.ended(pid) for pid in pids] == [0] * writers
+
+
+def has_come_to(control: shmspace.Store, key: str, value: int) -> bool:
+    return bool(control[key] >= value)
 
 
 def test_what_comes_after_any_event_can_be_had_again(big_space: shmspace.Space) -> None:

@@ -13,13 +13,15 @@ import os
 from functools import partial
 from pathlib import Path
 
+import pytest
+
 import shmspace
 from tests.helpers import scenario_store_kills as work
 from tests.helpers.peer_nursery import Nursery
 from tests.helpers.peer_seed import seeded
 from tests.helpers.peer_wait import until
 from tests.helpers.scenario_kills import Fleet, kill_while_working
-from tests.helpers.scenario_traffic import opened
+from tests.helpers.scenario_traffic import entries, opened
 
 KILLS = max(1, int(os.environ.get("SHMSPACE_KILLS", "100")) // 4)
 ROLES = ("writer", "counter", "pusher", "locker", "looker", "watcher")
@@ -104,3 +106,30 @@ def test_every_value_is_whole_whoever_is_killed(space: shmspace.Space, tmp_path:
 
 def nobody_watches(store: shmspace.Store) -> bool:
     return store.stat().watchers == 0
+
+
+@pytest.mark.parametrize("shards", [1, 64])
+def test_keys_expire_though_whoever_gives_them_up_is_killed(space: shmspace.Space, tmp_path: Path, shards: int) -> None:
+    """Nobody sets a time afterwards: what the dead have left behind goes by itself, and nobody goes on with it."""
+    _, chance = seeded()
+    store = space.store(work.NAME, shards=shards, feed=FEED)
+    with Nursery() as nursery:
+        for turn in range(KILLS):
+            book = tmp_path / f"turns-{turn}"
+            pid = nursery.start(work.let_keys_expire, space.name, book, turn)
+            until(partial(has_noted, book, chance.randrange(1, 30)), "keys to expire")
+            nursery.kill(pid)
+            until(partial(are_gone, store), "the keys of the dead to expire")
+            assert (len(store), store.stat().keys, list(store)) == (0, 0, [])
+            for key in work.FLEETING:
+                assert store.incr(key) == 1, "the value of an expired key was gone on with"
+            assert store.delete("fleeting/*") == len(work.FLEETING)
+            assert space.check() == []
+
+
+def has_noted(book: Path, turns: int) -> bool:
+    return len(entries(book)) >= turns
+
+
+def are_gone(store: shmspace.Store) -> bool:
+    return not any(key in store for key in work.FLEETING)

@@ -273,5 +273,6 @@ class Walk:
             slot = feed + row * size_of("shm_feed")
             is_plain = (tail - 1 - row) % self._get("shm_store_shard", shard, "feed_count") >= FEED_EACH
             yield from self._struct("shm_feed", slot, f"{label}#{row}", is_plain=is_plain)
-            if self._get("shm_feed", slot, "op") == C["SHM_FEED_DEL"] and (item := self._get("shm_feed", slot, "block")):
+            item = self._get("shm_feed", slot, "block")
+            if item and self._get("shm_feed", slot, "op") == C["SHM_FEED_DEL"]:
                 yield from self._struct("shm_item", item, f"{label}#{row}.removed", is_plain=is_plain)

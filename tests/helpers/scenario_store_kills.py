@@ -17,6 +17,7 @@ from tests.helpers.scenario_traffic import Ledger, message, opened
 DATA = tuple(f"data/{number}" for number in range(12))
 COUNTS = tuple(f"count/{number}" for number in range(3))
 SIZES = (1, 20, 50, 100, 1000, 4096, 5000, 20_000)
+FLEETING = tuple(f"fleeting/{number}" for number in range(8))
 LOG_ENTRIES = 50
 NAME = "kills"
 
@@ -129,3 +130,15 @@ def check_event(event: Any, versions: dict[str, int]) -> None:
     known = versions.get(event.key, 0)
     assert event.entry.version > known if event.op == "set" else event.entry.version >= known
     versions[event.key] = event.entry.version
+
+
+def let_keys_expire(name: str, ledger: Path, number: int) -> None:
+    """Set keys that live for a moment and count what is left, for ever; note each turn before it."""
+    with shmspace.open(name, create=False) as space, Ledger(ledger) as book:
+        store = space.store(NAME)
+        for turn in range(1_000_000):
+            book.note((number, turn))
+            for key in FLEETING:
+                store.set(key, 100, ttl=0.0005)
+            while len(store):
+                store.delete("none/*")

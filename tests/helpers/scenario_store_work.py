@@ -247,3 +247,24 @@ def listings_of(store: shmspace.Store) -> Iterator[list[str]]:
     yield store.keys("stable/*")
     yield [entry.key for entry in store.list("*/*")]
     yield list(store)
+
+
+def write_fresh_stores(name: str, writers: int, writer: int, turns: int) -> None:
+    """Write the first keys of one new store after the other, all writers at once, each with deletes too."""
+    with shmspace.open(name, create=False) as space:
+        control = space.store("control")
+        for turn in range(turns):
+            with space.store(f"fresh-{turn}") as store:
+                control.incr("ready")
+                until_at_least(control, "turn", turn)
+                for number in range(20):
+                    if number % writers == writer:
+                        store.delete("none/*")
+                    store.set(f"k/{number % 8}", [writer, number])
+            control.incr("done")
+
+
+def until_at_least(control: shmspace.Store, key: str, value: int) -> None:
+    """Without a pause: writers are to begin at the same time."""
+    while control[key] < value:
+        pass

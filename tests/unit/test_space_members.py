@@ -281,3 +281,14 @@ def test_waits_names_what_a_member_wants_a_value_of(
     space.queue("jobs").put(1)
     space.tuples("bag").out("k", 1)
     call.result()
+
+
+def test_a_member_shows_the_locks_of_keys_that_it_has(space: shmspace.Space) -> None:
+    store = space.store("config", shards=2)
+    with store.lock("users/7"), store.lock("x" * 1000):
+        (member,) = space.members()
+        assert [hold.rsplit(" since ", 1)[0] for hold in member.holds] == [
+            "the lock of 'users/7' in store 'config'",
+            f"the lock of '{'x' * 128}' in store 'config'",
+        ]
+    assert space.members()[0].holds == []

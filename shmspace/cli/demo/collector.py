@@ -19,7 +19,7 @@ from shmspace.cli.demo.corpus import Corpus
 from shmspace.cli.demo.display import Display, Progress, WorkerLine
 from shmspace.cli.demo.feeder import Feeder
 from shmspace.cli.demo.live import LiveCounts
-from shmspace.cli.demo.merge import open_counts, totals
+from shmspace.cli.demo.merge import Merger, open_counts, totals
 from shmspace.cli.demo.outcome import Casualty, Outcome
 from shmspace.cli.demo.pool import Pool, Worker
 from shmspace.cli.demo.tally import Tally
@@ -40,6 +40,7 @@ class Collector:
     def __init__(
         self, space: shmspace.Space, pool: Pool, corpus: Corpus, *, workers: int, kill: bool, display: Display
     ) -> None:
+        self._space = space
         self._pool = pool
         self._corpus = corpus
         self._display = display
@@ -198,9 +199,10 @@ class Collector:
         ]
         messages = self._feeder.sent + self._tally.messages
         audit = self._audit.consume(max(0, self._audit.next_offset - _AUDIT_SHOWN))[1]
+        lost = self._lost()
         return Outcome(
             totals(self._counts),
-            self._lost(),
+            lost,
             casualties,
             messages,
             start_seconds,
@@ -210,7 +212,9 @@ class Collector:
         )
 
     def _lost(self) -> list[str]:
-        return [name for name in self._corpus.sizes if name not in self._tally.done]
+        """Give the files that are not in the counts; those that the last worker had begun to add are finished here."""
+        merger = Merger(self._space, 0)
+        return [name for name in self._corpus.sizes if name not in self._tally.done and not merger.is_done(name)]
 
     def progress(self) -> Progress:
         """Give what there is to show now."""

@@ -35,7 +35,8 @@ def demo(path: Path | None, workers: int | None, kill: bool, directory: str | No
     """Index a tree of text with a pool of worker processes, and compare with a plain count.
 
     File names wait in a queue, of which workers have leases; they add up their counts in a store, which is watched
-    meanwhile, and tell what they do on a channel; what was done is in a log. Exit code 1 if the result differs from what a single process counts in the same files.
+    meanwhile, and tell what they do on a channel; what was done is in a log. Exit code 1 if the result differs from
+    what a single process counts in the same files.
     """
     corpus = find_corpus(path or default_root())
     workers = workers or max(2, min(_WORKERS_MOST, len(os.sched_getaffinity(0))))

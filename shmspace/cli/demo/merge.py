@@ -2,8 +2,8 @@
 
 Each worker has keys of its own, ``tokens/NUMBER/WORD``, which it raises with `incr`. Before it begins with a file it
 notes what it is going to add, and what these keys have until then (``merging/FILE``). The lease of a file is given to
-another worker only when its holder is dead; so whoever gets a file finds out whether somebody died while he added it, and
-adds in his place what is missing: nothing is added twice, or left out.
+another worker only when its holder is dead; so whoever gets a file finds out whether somebody died while he added it,
+and adds in his place what is missing: nothing is added twice, or left out.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """A worker process of the demo.
 
-It has a lease on the name of the file that it counts, adds its counts to a store (merge.py), and acknowledges the lease:
-the file of a worker that is killed goes to another one. It tells the collector what it does; for each file that it has
-done it writes a record to the audit log. When the collector is gone, the worker leaves as
-well, and removes the space, for nobody else is left to do that.
+It has a lease on the name of the file that it counts, adds its counts to a store (merge.py), and acknowledges the
+lease: the file of a worker that is killed goes to another one. It tells the collector what it does; for each file that
+it has done it writes a record to the audit log. When the collector is gone, the worker leaves as well, and removes the
+space, for nobody else is left to do that.
 """
 
 from __future__ import annotations
