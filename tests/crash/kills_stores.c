@@ -108,6 +108,7 @@ static void count_under_lock(struct world *world, uint64_t number) {
   for (right = get_sum(world, "right"); died && right < left && status == SHM_OK;) status = add_one("right", number, &right);
   if (left != right) blame(world, "the lock of a key does not exclude, or did not tell: %lld, %lld", (long long)left, (long long)right);
   if (status == SHM_OK) status = add_one("left", number, &left);
+  shm_nap_ns(draw(100000)); /* to be killed in between */
   if (status == SHM_OK) status = add_one("right", number, &right);
   if (status == SHM_OK) status = shm_store_unlock(store, "pair", 4, number | 1ull << 40);
   if (status != SHM_OK) fail(world, "working under the lock of a key", status);
