@@ -20,6 +20,8 @@
  *   its event ("store.published")                  heir finds the event there
  *   taking a removed item out ("store.removed")    reap frees its block; heir, if an event shows it, links it again
  *   letting go of the old value ("store.released") reap frees it
+ *
+ * Model: tests/model/store.pml.
  */
 #include "store_shard.h"
 

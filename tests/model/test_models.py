@@ -47,6 +47,7 @@ PROOFS = {
         "TAKERS=1 READERS=1 VALUES=1 NO_DEADLINE VICTIM=1",
     ],
     "log": ["TURNS=1", "TURNS=1 LONG", "DEATHS=0 MOST=1"],
+    "store": ["DEATHS=0", "DEATHS=1 NO_WATCHER READS=1", "DEATHS=1 NO_READER", "NO_WATCHER NO_READER ONE_VICTIM"],
 }
 
 # Models that take longer to compile well than to search.
@@ -63,6 +64,8 @@ LONG_PROOFS = [
     ("stream", "READERS=2 SLOTS=2 DEATHS=1"),
     ("log", ""),
     ("log", "TURNS=1 MOST=3"),
+    ("store", "DEATHS=1"),
+    ("store", "NO_WATCHER NO_READER"),
     ("handoff", "VALUES=1 RETURNS"),
     ("handoff", "DEATHS=0 TAKERS=3 VALUES=1"),
     ("handoff", "TAKERS=1 READERS=1 VALUES=1"),
@@ -88,6 +91,8 @@ MUTANTS = {
     ("recover", "SPARE"): "EXACT_TOKEN",
     ("log", "TURNS=1"): "FIRST_LATE WORD_KEPT TAIL_EARLY SLOTS_KEPT NO_LEAD_BACK DROP_FIRST",
     ("log", "DEATHS=0 MOST=1"): "SEARCH_ENDS AHEAD_FORGOTTEN",
+    ("store", "DEATHS=0"): "NEVER_ODD ITEM_READ_ODD NO_RELOOK RELEASE_FIRST",
+    ("store", "DEATHS=1 NO_READER"): "COMMIT_LATE EVENT_TWICE DONE_BEFORE_EVENT NO_REPAIR BLOCKS_FIRST NOT_OWNED",
     ("handoff", "DEATHS=0"): "LOOK_BEFORE_LINK LOOK_BEFORE_PUT PLAIN_GIVE_UP UNWANTED OVERTAKEN LATE_PUT FREED_IN_LINE "
     "OUT_FIRST",
     ("handoff", "DEATHS=0 TAKERS=3 VALUES=1"): "LAST_BEHIND",
