@@ -70,7 +70,17 @@ static inline void shm_copy_racing(void *to, const void *from, u64 length) {
 /* Read a word whose memory may have become something else: a hint, whatever it says. A volatile read is relaxed here. */
 #ifdef SHM_TSAN
 SHM_NO_TSAN __attribute__((unused)) static u64 shm_load_stale(const u64 *word) { return *(const volatile u64 *)word; }
+SHM_NO_TSAN __attribute__((unused)) static u32 shm_load_stale32(const u32 *word) { return *(const volatile u32 *)word; }
+SHM_NO_TSAN __attribute__((unused)) static u64 shm_load_stale_acquire(const u64 *word) { return *(const volatile u64 *)word; }
+SHM_NO_TSAN __attribute__((unused)) static int shm_compare_racing(const void *a, const void *b, u64 length) {
+  int difference = 0;
+  for (u64 i = 0; i < length && difference == 0; i++) difference = ((const volatile u8 *)a)[i] - ((const volatile u8 *)b)[i];
+  return difference;
+}
 #else
 static inline u64 shm_load_stale(const u64 *word) { return shm_load_relaxed(word); }
+static inline u32 shm_load_stale32(const u32 *word) { return shm_load_relaxed(word); }
+static inline u64 shm_load_stale_acquire(const u64 *word) { return shm_load_acquire(word); }
+static inline int shm_compare_racing(const void *a, const void *b, u64 length) { return __builtin_memcmp(a, b, length); }
 #endif
 #endif

@@ -34,23 +34,23 @@ enum { NEEDS = 3 }; /* status of an attempt: memory is needed first */
 /* ---- reading one key ------------------------------------------------------------------------------------------------------- */
 /* What the shard tells of an item that is being changed. */
 static void told_facts(const struct shm_store_shard *shared, shm_item_facts *facts, struct shm__ref *block) {
-  *facts = (shm_item_facts){shm_load_relaxed(&shared->version), shm_load_relaxed(&shared->length_bytes),
-                            (int64_t)shm_load_relaxed(&shared->created), (int64_t)shm_load_relaxed(&shared->updated),
-                            shm_load_relaxed(&shared->expires_ns), shm_load_relaxed(&shared->codec), 0};
-  *block = (struct shm__ref){shm_load_relaxed(&shared->block), shm_load_relaxed(&shared->block_gen)};
+  *facts = (shm_item_facts){shm_load_stale(&shared->version), shm_load_stale(&shared->length_bytes),
+                            (int64_t)shm_load_stale(&shared->created), (int64_t)shm_load_stale(&shared->updated),
+                            shm_load_stale(&shared->expires_ns), shm_load_stale32(&shared->codec), 0};
+  *block = (struct shm__ref){shm_load_stale(&shared->block), shm_load_stale32(&shared->block_gen)};
 }
 
 static void item_facts(const struct shm_item *item, shm_item_facts *facts, struct shm__ref *block) {
-  *facts = (shm_item_facts){shm_load_relaxed(&item->version), shm_load_relaxed(&item->length_bytes),
-                            (int64_t)shm_load_relaxed(&item->created), (int64_t)shm_load_relaxed(&item->updated),
-                            shm_load_relaxed(&item->expires_ns), shm_load_relaxed(&item->codec), 0};
-  *block = (struct shm__ref){shm_load_relaxed(&item->block), shm_load_relaxed(&item->block_gen)};
+  *facts = (shm_item_facts){shm_load_stale(&item->version), shm_load_stale(&item->length_bytes),
+                            (int64_t)shm_load_stale(&item->created), (int64_t)shm_load_stale(&item->updated),
+                            shm_load_stale(&item->expires_ns), shm_load_stale32(&item->codec), 0};
+  *block = (struct shm__ref){shm_load_stale(&item->block), shm_load_stale32(&item->block_gen)};
 }
 
 /* Is the item, which is not the store's, new (SHM_CHANGE_INSERT) or going (SHM_CHANGE_REMOVE)? Either is so already. 0: no. */
 static u32 is_changing(const struct shm_store_shard *shared, u64 at) {
   if (shm_load_acquire(&shared->changing) != at) return 0; /* SYNC store.changing */
-  u32 change = shm_load_relaxed(&shared->change);
+  u32 change = shm_load_stale32(&shared->change);
   shm_fence_acquire();
   return shm_load_relaxed(&shared->changing) == at ? change : 0;
 }
@@ -66,9 +66,10 @@ static int copy_item(struct shm__drawer *drawer, u64 at, const struct shm__key *
     if (change != SHM_CHANGE_INSERT) return SHM_BUSY;
   }
   const struct shm_item *item = shm__at(space, at, inline_at, 16);
-  if (!item || ((const struct shm_key *)item)->length != key->length || memcmp(item + 1, key->bytes, key->length) != 0) return SHM_BUSY;
+  if (!item || shm_load_stale32(&((const struct shm_key *)item)->length) != key->length) return SHM_BUSY;
+  if (shm_compare_racing(item + 1, key->bytes, key->length) != 0) return SHM_BUSY;
   struct shm__ref ref;
-  u64 word = shm_load_acquire(&item->word); /* SYNC item.word */
+  u64 word = shm_load_stale_acquire(&item->word); /* SYNC item.word */
   if (word & 1) told_facts(drawer->shared, facts, &ref);
   else item_facts(item, facts, &ref);
   const u8 *from = word & 1 ? drawer->shared->data : (const u8 *)item + inline_at;
@@ -77,7 +78,7 @@ static int copy_item(struct shm__drawer *drawer, u64 at, const struct shm__key *
   else if (facts->length_bytes > SHM_ITEM_INLINE || !shm__at(space, at, inline_at + (word & 1 ? 0 : facts->length_bytes), 16)) from = NULL;
   if (from && status == SHM_OK) shm_copy_racing(value, from, facts->length_bytes);
   shm_fence_acquire(); /* SYNC item.word: the copy is made before the words are looked at again */
-  if (shm_load_relaxed(&item->word) != word || shm_load_relaxed(&block->word) != owner) return SHM_BUSY;
+  if (shm_load_stale(&item->word) != word || shm_load_relaxed(&block->word) != owner) return SHM_BUSY;
   return from ? status : SHM_CORRUPTED;
 }
 

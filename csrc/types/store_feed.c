@@ -67,7 +67,7 @@ int shm__feed_make(struct shm__drawer *drawer, u64 deadline_ns) {
   if (status == SHM_OK) {
     if (!shm__feed_is_there(drawer)) {
       shared->feed_gen = ref.gen;
-      shared->feed_count = count;
+      shm_store_relaxed(&shared->feed_count, count);
       shm_store_release(&shared->feed, ref.offset); /* SYNC feed.ring */
       SHM_POINT("feed.used");
       shm__block_link(store->space, ref, store->id);
@@ -213,13 +213,13 @@ static int make_room(u8 **bytes, u64 *room_bytes, u64 need_bytes) {
 static int find_bytes(const struct shm__drawer *drawer, const struct shm_feed *slot, u32 key_length, u64 length_bytes, const u8 **key,
                       const u8 **value) {
   struct shm__space *space = drawer->store->space;
-  struct shm__ref ref = {shm_load_relaxed(&slot->block), shm_load_relaxed(&slot->block_gen)};
-  u32 op = shm_load_relaxed(&slot->op);
+  struct shm__ref ref = {shm_load_stale(&slot->block), shm_load_stale32(&slot->block_gen)};
+  u32 op = shm_load_stale32(&slot->op);
   if (op == SHM_FEED_DEL) {
     const struct shm_item *item = (struct shm_item *)shm__block_payload(space, ref, sizeof *item + key_length);
-    if (!item || ((const struct shm_key *)item)->length != key_length || item->length_bytes != length_bytes) return 0;
+    if (!item || shm_load_stale32(&((const struct shm_key *)item)->length) != key_length) return 0;
     *key = (const u8 *)(item + 1);
-    *value = shm__item_bytes(drawer, ref.offset, item);
+    *value = shm__item_value_at(drawer, ref.offset, item, key_length, length_bytes);
     return *value != NULL;
   }
   if (op != SHM_FEED_SET || length_bytes > space->size_bytes) return 0;
@@ -234,18 +234,18 @@ int shm__feed_read(const struct shm__drawer *drawer, u64 number, shm_event *even
   u64 forgets = shm_load_acquire(&drawer->shared->forgets); /* SYNC feed.forgets */
   const struct shm_feed *slot = forgets & 1 ? NULL : slot_of(drawer, number);
   const u8 *key, *value;
-  if (!slot || shm_load_acquire(&slot->word) != 2 * number + 2) return SHM_LAGGED; /* SYNC feed.word */
-  u32 key_length = shm_load_relaxed(&slot->key_length);
-  u64 length_bytes = shm_load_relaxed(&slot->length_bytes);
-  *event = (shm_event){.seq = shm_load_relaxed(&slot->stamp), .op = shm_load_relaxed(&slot->op), .key_length = key_length,
-                       .item = {shm_load_relaxed(&slot->version), length_bytes, (int64_t)shm_load_relaxed(&slot->created),
-                                (int64_t)shm_load_relaxed(&slot->updated), 0, shm_load_relaxed(&slot->codec), 0}};
+  if (!slot || shm_load_stale_acquire(&slot->word) != 2 * number + 2) return SHM_LAGGED; /* SYNC feed.word */
+  u32 key_length = shm_load_stale32(&slot->key_length);
+  u64 length_bytes = shm_load_stale(&slot->length_bytes);
+  *event = (shm_event){.seq = shm_load_stale(&slot->stamp), .op = shm_load_stale32(&slot->op), .key_length = key_length,
+                       .item = {shm_load_stale(&slot->version), length_bytes, (int64_t)shm_load_stale(&slot->created),
+                                (int64_t)shm_load_stale(&slot->updated), 0, shm_load_stale32(&slot->codec), 0}};
   if (!find_bytes(drawer, slot, key_length, length_bytes, &key, &value)) return SHM_LAGGED;
   if (!make_room(bytes, room_bytes, key_length + length_bytes)) return shm__fail(SHM_SPACE_FULL, "no memory for an event");
   shm_copy_racing(*bytes, key, key_length);
   shm_copy_racing(*bytes + key_length, value, length_bytes);
   shm_fence_acquire(); /* SYNC feed.word: the copy is made before the word is looked at again */
-  if (shm_load_relaxed(&slot->word) != 2 * number + 2 || shm_load_relaxed(&drawer->shared->forgets) != forgets) return SHM_LAGGED;
+  if (shm_load_stale(&slot->word) != 2 * number + 2 || shm_load_relaxed(&drawer->shared->forgets) != forgets) return SHM_LAGGED;
   event->key = *bytes;
   event->value = *bytes + key_length;
   return SHM_OK;
@@ -254,10 +254,10 @@ int shm__feed_read(const struct shm__drawer *drawer, u64 number, shm_event *even
 u64 shm__feed_stamp(const struct shm__drawer *drawer, u64 number) {
   u64 forgets = shm_load_acquire(&drawer->shared->forgets); /* SYNC feed.forgets */
   const struct shm_feed *slot = forgets & 1 ? NULL : slot_of(drawer, number);
-  if (!slot || shm_load_acquire(&slot->word) != 2 * number + 2) return 0;
-  u64 stamp = shm_load_relaxed(&slot->stamp);
+  if (!slot || shm_load_stale_acquire(&slot->word) != 2 * number + 2) return 0;
+  u64 stamp = shm_load_stale(&slot->stamp);
   shm_fence_acquire(); /* SYNC feed.word */
-  int same = shm_load_relaxed(&slot->word) == 2 * number + 2 && shm_load_relaxed(&drawer->shared->forgets) == forgets;
+  int same = shm_load_stale(&slot->word) == 2 * number + 2 && shm_load_relaxed(&drawer->shared->forgets) == forgets;
   return same ? stamp : 0;
 }
 

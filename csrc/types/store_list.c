@@ -84,16 +84,16 @@ static u64 walk_next(struct walk *walk, u64 at) {
 /* Its key, if it can still match; NULL: the walk is over. */
 static const u8 *walk_key(struct walk *walk, u64 at, u32 *length) {
   const struct shm_key *entry = shm__table_entry(&walk->drawer.table, at);
-  *length = entry ? shm_load_relaxed(&entry->length) : 0;
+  *length = entry ? shm_load_stale32(&entry->length) : 0;
   if (!entry || *length > KEY_MOST || *length < walk->prefix_length) return NULL;
   if (!shm__at(walk->drawer.store->space, at, sizeof(struct shm_item) + *length, 16)) return NULL;
   const u8 *key = (const u8 *)entry + sizeof(struct shm_item);
-  return walk->prefix_length && memcmp(key, walk->glob->bytes, walk->prefix_length) != 0 ? NULL : key;
+  return walk->prefix_length && shm_compare_racing(key, walk->glob->bytes, walk->prefix_length) != 0 ? NULL : key;
 }
 
 /* Does this key stand behind the one before? In a damaged order it may not, and who followed it would not come to an end. */
 static int rises(const u8 *key, u32 length, const u8 *before, u32 before_length) {
-  int difference = memcmp(key, before, shm_min(length, before_length));
+  int difference = shm_compare_racing(key, before, shm_min(length, before_length));
   return difference ? difference > 0 : length > before_length;
 }
 
@@ -102,8 +102,8 @@ static int matches(const struct shm__glob *glob, const u8 *key, u32 length) {
 }
 
 static int find_one(struct finds *finds, const struct shm_item *item, const u8 *key, u32 length) {
-  int64_t created = (int64_t)shm_load_relaxed(&item->created);
-  if (shm__is_expired(shm_load_relaxed(&item->expires_ns), finds->now_ns)) return SHM_OK;
+  int64_t created = (int64_t)shm_load_stale(&item->created);
+  if (shm__is_expired(shm_load_stale(&item->expires_ns), finds->now_ns)) return SHM_OK;
   if (created < finds->listing->since || created > finds->listing->until) return SHM_OK;
   if (finds->count == finds->room) {
     u64 room = finds->room ? finds->room * 2 : 256;
@@ -112,7 +112,7 @@ static int find_one(struct finds *finds, const struct shm_item *item, const u8 *
     finds->found = grown;
     finds->room = room;
   }
-  finds->found[finds->count] = (struct found){finds->keys.used_bytes, shm_load_relaxed(&item->inserted), created};
+  finds->found[finds->count] = (struct found){finds->keys.used_bytes, shm_load_stale(&item->inserted), created};
   int status = shm__keys_add(&finds->keys, key, length);
   finds->count += status == SHM_OK;
   return status;

@@ -79,13 +79,17 @@ struct shm__drawer shm__drawer(struct shm__store *store, u32 n) {
   return drawer;
 }
 
-const u8 *shm__item_bytes(const struct shm__drawer *drawer, u64 at, const struct shm_item *item) {
+const u8 *shm__item_value_at(const struct shm__drawer *drawer, u64 at, const struct shm_item *item, u32 key_length, u64 length_bytes) {
   struct shm__space *space = drawer->store->space;
-  if (item->block) return shm__block_payload(space, (struct shm__ref){item->block, item->block_gen}, item->length_bytes);
-  const struct shm_key *entry = (const struct shm_key *)item;
-  u64 value = shm__item_value(entry->length, entry->hash);
-  if (item->length_bytes > SHM_ITEM_INLINE) return NULL;
-  return shm__at(space, at, value + item->length_bytes, 16) ? (const u8 *)item + value : NULL;
+  struct shm__ref ref = {shm_load_stale(&item->block), shm_load_stale32(&item->block_gen)};
+  if (ref.offset) return shm__block_payload(space, ref, length_bytes);
+  u64 value = shm__item_value(key_length, shm_load_stale32(&((const struct shm_key *)item)->hash));
+  if (length_bytes > SHM_ITEM_INLINE) return NULL;
+  return shm__at(space, at, value + length_bytes, 16) ? (const u8 *)item + value : NULL;
+}
+
+const u8 *shm__item_bytes(const struct shm__drawer *drawer, u64 at, const struct shm_item *item) {
+  return shm__item_value_at(drawer, at, item, ((const struct shm_key *)item)->length, item->length_bytes);
 }
 
 /* ---- changing ------------------------------------------------------------------------------------------------------------ */

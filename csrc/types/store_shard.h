@@ -55,6 +55,8 @@ static inline u64 shm__item_value(u32 key_length, u32 hash) {
 static inline int shm__is_expired(u64 expires_ns, u64 now_ns) { return expires_ns != 0 && now_ns >= expires_ns; }
 /* Where the value of an item lies that nobody changes now; NULL when there can be none. */
 const u8 *shm__item_bytes(const struct shm__drawer *drawer, u64 at, const struct shm_item *item);
+/* The same for who has no lock, of a key and a value of these lengths; to be looked at again. */
+const u8 *shm__item_value_at(const struct shm__drawer *drawer, u64 at, const struct shm_item *item, u32 key_length, u64 length_bytes);
 static inline void shm__item_facts(const struct shm_item *item, shm_item_facts *facts) {
   *facts = (shm_item_facts){item->version, item->length_bytes, (int64_t)item->created, (int64_t)item->updated, item->expires_ns, item->codec, 0};
 }

@@ -36,37 +36,45 @@ struct shm_key *shm__table_entry(const struct shm__shard *shard, u64 offset) {
 
 static u64 most_entries(const struct shm__shard *shard) { return shard->space->size_bytes / sizeof(struct shm_key); }
 
-/* NULL: there are none, or they are damaged. */
-static struct shm_buckets *buckets_of(const struct shm__shard *shard) {
+/* Chains; first NULL: there are none, or they are damaged. */
+struct chains {
+  u64 *first, mask;
+};
+
+/* The mask is read once: who has no lock may find other bytes there a moment later. */
+static struct chains chains_of(const struct shm__shard *shard) {
   u64 offset = shm_load_acquire(&shard->shared->buckets);
-  struct shm_buckets *buckets = offset ? shm__at(shard->space, offset, sizeof *buckets, 16) : NULL;
-  if (!buckets || (buckets->mask & (buckets->mask + 1)) || buckets->mask > shard->space->size_bytes / sizeof(u64)) return NULL;
-  return shm__at(shard->space, offset, shm__table_bytes(buckets->mask + 1), 16);
+  const struct shm_buckets *buckets = offset ? shm__at(shard->space, offset, sizeof *buckets, 16) : NULL;
+  struct chains chains = {NULL, buckets ? shm_load_stale(&buckets->mask) : 0};
+  if (!buckets || (chains.mask & (chains.mask + 1)) || chains.mask > shard->space->size_bytes / sizeof(u64)) return chains;
+  if (shm__at(shard->space, offset, shm__table_bytes(chains.mask + 1), 16)) chains.first = (u64 *)(buckets + 1);
+  return chains;
 }
 
-static u64 *chain_of(struct shm_buckets *buckets, u32 hash) {
-  return (u64 *)(buckets + 1) + (((u64)hash * 0x9e3779b97f4a7c15ull >> 32) & buckets->mask); /* the shard used the low bits */
+static u64 *chain_of(struct chains chains, u32 hash) {
+  return chains.first + (((u64)hash * 0x9e3779b97f4a7c15ull >> 32) & chains.mask); /* the shard used the low bits */
 }
 
 static int is_key(const struct shm__shard *shard, u64 offset, const struct shm_key *entry, const struct shm__key *key) {
-  if (entry->hash != key->hash || entry->length != key->length) return 0;
+  if (shm_load_stale32(&entry->hash) != key->hash || shm_load_stale32(&entry->length) != key->length) return 0;
   const u8 *bytes = shm__at(shard->space, offset, (u64)shard->key_offset + key->length, 16);
-  return bytes && memcmp(bytes + shard->key_offset, key->bytes, key->length) == 0;
+  return bytes && shm_compare_racing(bytes + shard->key_offset, key->bytes, key->length) == 0;
 }
 
 u64 shm__table_find(const struct shm__shard *shard, const struct shm__key *key) {
-  struct shm_buckets *buckets = buckets_of(shard);
-  u64 left = most_entries(shard), at = buckets ? *chain_of(buckets, key->hash) : shm_load_acquire(&shard->shared->first);
+  struct chains chains = chains_of(shard);
+  const u64 *first = chains.first ? chain_of(chains, key->hash) : &shard->shared->first;
+  u64 left = most_entries(shard), at = shm_load_stale_acquire(first);
   for (struct shm_key *entry; (entry = shm__table_entry(shard, at)) != NULL && left-- > 0;) {
     if (is_key(shard, at, entry, key)) return at;
-    at = shm_load_acquire(buckets ? &entry->chain : &entry->next);
+    at = shm_load_stale_acquire(chains.first ? &entry->chain : &entry->next);
   }
   return 0;
 }
 
 u64 shm__table_find_listed(const struct shm__shard *shard, const struct shm__key *key) {
   u64 left = most_entries(shard), at = shm_load_acquire(&shard->shared->first);
-  for (struct shm_key *entry; (entry = shm__table_entry(shard, at)) != NULL && left-- > 0; at = shm_load_acquire(&entry->next)) {
+  for (struct shm_key *entry; (entry = shm__table_entry(shard, at)) != NULL && left-- > 0; at = shm_load_stale_acquire(&entry->next)) {
     if (is_key(shard, at, entry, key)) return at;
   }
   return 0;
@@ -80,14 +88,14 @@ void shm__table_begin(struct shm__shard *shard) {
 
 void shm__table_end(struct shm__shard *shard) { shm_store_release(&shard->shared->changes, (shard->shared->changes | 1) + 1); }
 
-static void chain_in(struct shm_buckets *buckets, struct shm_key *entry, u64 offset) {
-  u64 *chain = chain_of(buckets, entry->hash);
+static void chain_in(struct chains chains, struct shm_key *entry, u64 offset) {
+  u64 *chain = chain_of(chains, entry->hash);
   entry->chain = *chain;
   shm_store_release(chain, offset);
 }
 
-static void chain_out(struct shm__shard *shard, struct shm_buckets *buckets, struct shm_key *entry, u64 offset) {
-  u64 *link = chain_of(buckets, entry->hash), left = most_entries(shard);
+static void chain_out(struct shm__shard *shard, struct chains chains, struct shm_key *entry, u64 offset) {
+  u64 *link = chain_of(chains, entry->hash), left = most_entries(shard);
   while (*link != offset && left-- > 0) {
     struct shm_key *before = shm__table_entry(shard, *link);
     if (!before) return;
@@ -100,7 +108,7 @@ void shm__table_insert(struct shm__shard *shard, struct shm__ref ref) {
   struct shm_shard *shared = shard->shared;
   struct shm_key *entry = (struct shm_key *)(shard->space->base + ref.offset);
   struct shm_key *last = shared->first ? shm__table_entry(shard, shared->last) : NULL;
-  struct shm_buckets *buckets = buckets_of(shard);
+  struct chains chains = chains_of(shard);
   entry->next = 0;
   entry->previous = last ? shared->last : 0;
   shm__table_begin(shard);
@@ -108,7 +116,7 @@ void shm__table_insert(struct shm__shard *shard, struct shm__ref ref) {
   SHM_POINT("table.appended");
   shm__block_link(shard->space, ref, shard->id);
   shared->last = ref.offset;
-  if (buckets) chain_in(buckets, entry, ref.offset);
+  if (chains.first) chain_in(chains, entry, ref.offset);
   shm_store_relaxed(&shared->keys, shared->keys + 1); /* relaxed: a hint for who has no lock */
   shm__table_end(shard);
 }
@@ -116,7 +124,7 @@ void shm__table_insert(struct shm__shard *shard, struct shm__ref ref) {
 int shm__table_remove(struct shm__shard *shard, struct shm__ref ref) {
   struct shm_shard *shared = shard->shared;
   struct shm_key *entry = shm__table_entry(shard, ref.offset);
-  struct shm_buckets *buckets = buckets_of(shard);
+  struct chains chains = chains_of(shard);
   if (!entry) return 0;
   shm__table_begin(shard); /* first: from now on the heir of a lock links its block again */
   if (!shm__block_hold(shard->space, ref, shard->id)) {
@@ -126,7 +134,7 @@ int shm__table_remove(struct shm__shard *shard, struct shm__ref ref) {
   SHM_POINT("table.held");
   struct shm_key *before = entry->previous ? shm__table_entry(shard, entry->previous) : NULL;
   struct shm_key *after = entry->next ? shm__table_entry(shard, entry->next) : NULL;
-  if (buckets) chain_out(shard, buckets, entry, ref.offset);
+  if (chains.first) chain_out(shard, chains, entry, ref.offset);
   shm_store_release(before ? &before->next : &shared->first, entry->next);
   SHM_POINT("table.unlinked");
   if (after) after->previous = entry->previous;
@@ -138,23 +146,23 @@ int shm__table_remove(struct shm__shard *shard, struct shm__ref ref) {
 
 /* ---- chains --------------------------------------------------------------------------------------------------------------- */
 u64 shm__table_wants(const struct shm__shard *shard) {
-  const struct shm_buckets *buckets = buckets_of(shard);
-  u64 have = buckets ? buckets->mask + 1 : 0, keys = shard->shared->keys;
+  struct chains chains = chains_of(shard);
+  u64 have = chains.first ? chains.mask + 1 : 0, keys = shm_load_relaxed(&shard->shared->keys);
   if (keys <= FEW && have == 0) return 0;
   u64 want = shm_power_of_two(shm_max(keys, FEW));
   return want > have * PER_CHAIN || want * SPARE < have ? want : 0;
 }
 
 /* Empty chains and hang every entry of the list into one; its hints are made anew on the way. */
-static void fill(struct shm__shard *shard, struct shm_buckets *buckets) {
+static void fill(struct shm__shard *shard, struct chains chains) {
   struct shm_shard *shared = shard->shared;
   u64 left = most_entries(shard), before = 0;
   u32 keys = 0;
-  if (buckets) memset(buckets + 1, 0, (buckets->mask + 1) * sizeof(u64));
+  if (chains.first) memset(chains.first, 0, (chains.mask + 1) * sizeof(u64));
   u64 at = shared->first;
   for (struct shm_key *entry; (entry = shm__table_entry(shard, at)) != NULL && left-- > 0; at = entry->next) {
     entry->previous = before;
-    if (buckets) chain_in(buckets, entry, at);
+    if (chains.first) chain_in(chains, entry, at);
     before = at;
     keys++;
   }
@@ -172,7 +180,7 @@ struct shm__ref shm__table_rehash(struct shm__shard *shard, struct shm__ref ref,
     old = shm__block_ref(shard->space, shared->buckets);
     if (!shm__block_hold(shard->space, old, shard->id)) old.offset = 0;
   }
-  fill(shard, made);
+  fill(shard, (struct chains){(u64 *)(made + 1), made->mask});
   shm_store_release(&shared->buckets, ref.offset); /* SYNC table.chains */
   SHM_POINT("table.rehashed");
   shm__block_link(shard->space, ref, shard->id);
@@ -188,7 +196,7 @@ void shm__table_repair(struct shm__shard *shard) {
   for (struct shm_key *entry; (entry = shm__table_entry(shard, at)) != NULL && left-- > 0; at = entry->next) {
     shm__block_relink(shard->space, shm__block_ref(shard->space, at), shard->id);
   }
-  fill(shard, buckets_of(shard));
+  fill(shard, chains_of(shard));
   shm__table_end(shard);
 }
 

@@ -23,15 +23,15 @@ static u64 most_entries(const struct shm__order *order) { return order->shard->s
 static u64 *words_of(const struct shm__order *order, u64 at, u32 on, const u8 **key, u32 *length) {
   struct shm_key *entry = shm__table_entry(order->shard, at);
   if (!entry) return NULL;
-  *length = shm_load_relaxed(&entry->length);
-  u64 words = shm__order_offset(order->shard, *length), level = shm__order_level(shm_load_relaxed(&entry->hash));
+  *length = shm_load_stale32(&entry->length);
+  u64 words = shm__order_offset(order->shard, *length), level = shm__order_level(shm_load_stale32(&entry->hash));
   if (on >= level || !shm__at(order->shard->space, at, words + level * sizeof(u64), 16)) return NULL;
   *key = (const u8 *)entry + order->shard->key_offset;
   return (u64 *)((u8 *)entry + words);
 }
 
 static int compare(const u8 *key, u32 length, const struct shm__key *with) {
-  int difference = memcmp(key, with->bytes, shm_min(length, with->length));
+  int difference = shm_compare_racing(key, with->bytes, shm_min(length, with->length));
   return difference ? difference : (length > with->length) - (length < with->length);
 }
 
@@ -40,7 +40,7 @@ static void find_path(const struct shm__order *order, const struct shm__key *key
   u64 *words = order->head, left = most_entries(order);
   for (u32 level = SHM_ORDER_LEVELS; level-- > 0;) {
     path[level] = &words[level];
-    for (u64 at; (at = shm_load_acquire(path[level])) != 0 && left-- > 0;) {
+    for (u64 at; (at = shm_load_stale_acquire(path[level])) != 0 && left-- > 0;) {
       const u8 *bytes;
       u32 length;
       u64 *next = words_of(order, at, level, &bytes, &length);
@@ -93,12 +93,12 @@ void shm__order_rebuild(const struct shm__order *order) {
 u64 shm__order_seek(const struct shm__order *order, const struct shm__key *key, int above) {
   u64 *path[SHM_ORDER_LEVELS];
   find_path(order, key, above, path);
-  return shm_load_acquire(path[0]);
+  return shm_load_stale_acquire(path[0]);
 }
 
 u64 shm__order_next(const struct shm__order *order, u64 at) {
   const u8 *bytes;
   u32 length;
   u64 *words = words_of(order, at, 0, &bytes, &length);
-  return words ? shm_load_acquire(&words[0]) : 0;
+  return words ? shm_load_stale_acquire(&words[0]) : 0;
 }

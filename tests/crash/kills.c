@@ -1,6 +1,6 @@
 /* kills.c: working processes are killed at random moments, and replaced.
  *
- *   kills DIRECTORY NAME one|all|queue|tuples|log KILLS SEED
+ *   kills DIRECTORY NAME one|all|queue|tuples|log|store KILLS SEED
  *
  * Two senders and two receivers work on a channel of small capacity, with small and block messages, views and many at a
  * time; the senders also count under a named lock. Each process is an incarnation with a number; message n of incarnation
@@ -10,6 +10,7 @@
  *   all   every receiver gets the messages of each sender in order, without a gap, from the first one it gets
  *   queue, tuples  every value that was put is taken once, with leases, dead letters and readers: see kills_values.c
  *   log            every record that was appended is read in order, with all that were published with it: see kills_logs.c
+ *   store          every change of a key is seen once, in order, and sums are those of what was done: see kills_stores.c
  *   all of them    each message is whole; the lock excludes; at the end check() finds nothing and no block is left
  *
  * Prints "FAIL ..." or "kills=... messages=... lost=... in_flight=... again=... recoveries=... blocked_us=...":
@@ -25,6 +26,7 @@
 #include <unistd.h>
 
 #include "kills_logs.h"
+#include "kills_stores.h"
 #include "kills_values.h"
 
 enum { WORKERS = 4, SENDERS = 2, CAPACITY = 8, BATCH = 3, NAP_MOST_US = 4000, FEW_NS = 20000000 };
@@ -171,14 +173,19 @@ static void work(struct world *world, int worker, uint64_t number) {
   world->channel = world->reader = world->writer = NULL;
   self->sends = worker < SENDERS;
   attach(world);
-  int values = world->scene == &traffic_queue || world->scene == &traffic_tuples, logs = world->scene == &traffic_log;
+  int values = world->scene == &traffic_queue || world->scene == &traffic_tuples, logs = world->scene == &traffic_log,
+      stores = world->scene == &traffic_store;
   int status = world->failure[0] ? SHM_OS
                : values          ? open_values(world)
                : logs            ? open_log(world)
+               : stores          ? open_store(world)
                                  : open_channel(world, "c", 0, &world->channel);
   if (status == SHM_OK && logs) {
     if (self->sends) append_records(world, self, books, number, chance);
     else read_records(world, books, chance);
+  } else if (status == SHM_OK && stores) {
+    if (self->sends) change_keys(world, self, books, number, chance);
+    else watch_keys(world, books, chance);
   } else if (status == SHM_OK && values) {
     if (self->sends) put_values(world, self, books, number, chance);
     else take_values(world, self, books, chance);
@@ -248,10 +255,12 @@ int main(int argc, char **argv) {
   struct sums sums = {0};
   if (argc != 6) return 2;
   int all = strcmp(argv[3], "all") == 0, in_queue = strcmp(argv[3], "queue") == 0,
-      values = in_queue || strcmp(argv[3], "tuples") == 0, logs = strcmp(argv[3], "log") == 0;
+      values = in_queue || strcmp(argv[3], "tuples") == 0, logs = strcmp(argv[3], "log") == 0,
+      stores = strcmp(argv[3], "store") == 0;
   const struct scene *scene = in_queue ? &traffic_queue
                               : values ? &traffic_tuples
                               : logs   ? &traffic_log
+                              : stores ? &traffic_store
                               : all    ? &traffic_all
                                        : &traffic;
   uint64_t kills = strtoull(argv[4], NULL, 10);
@@ -268,7 +277,8 @@ int main(int argc, char **argv) {
   if (all && !world.failure[0]) shm_channel_open_reader(world.channel, patience_ns(), &world.reader);
   if (values && !world.failure[0]) balance_values(&world, books, &sums);
   if (logs && !world.failure[0]) balance_log(&world, books, &sums);
-  if (!values && !logs && !all && !world.failure[0]) balance(books, &world, &sums);
+  if (stores && !world.failure[0]) balance_store(&world, books, &sums);
+  if (!values && !logs && !stores && !all && !world.failure[0]) balance(books, &world, &sums);
   if (!world.failure[0]) judge(&world, 1);
   unmake_world(&world);
   if (world.failure[0]) printf("FAIL %s\n", world.failure);

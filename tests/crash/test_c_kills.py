@@ -1,7 +1,7 @@
 """Working processes are killed at random moments: what they did is in the books, and nobody else is held up.
 
 Four processes of C send to and receive from a channel of small capacity, or put into and take from a queue or a tuple
-space with little room, in every style, or append to a log and read it, and one of them is killed and replaced again
+space with little room, in every style, or append to a log and read it, or change a store and watch it, and one of them is killed and replaced again
 and again. SHMSPACE_KILLS says how often; SHMSPACE_SEED repeats a run's choices (not its timing).
 """
 
@@ -58,8 +58,12 @@ def test_each_record_of_a_log_is_read_in_order_whoever_is_killed(program: Path) 
     kill_workers(program, "log", int(os.environ.get("SHMSPACE_KILLS", QUICK_KILLS)))
 
 
+def test_each_change_of_a_store_is_seen_once_whoever_is_killed(program: Path) -> None:
+    kill_workers(program, "store", int(os.environ.get("SHMSPACE_KILLS", QUICK_KILLS)))
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("work", ["one", "all", "queue", "tuples", "log"])
+@pytest.mark.parametrize("work", ["one", "all", "queue", "tuples", "log", "store"])
 def test_the_books_balance_after_a_thousand_kills(work: str, program: Path) -> None:
     kill_workers(program, work, int(os.environ.get("SHMSPACE_KILLS", LONG_KILLS)))
