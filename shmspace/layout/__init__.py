@@ -16,6 +16,7 @@ from __future__ import annotations
 from .dump import dump
 from .file import DEFAULT_DIRECTORY, REGION_PREFIX, TEMPORARY_PREFIX, region_path
 from .header import Header, check_header
+from .items import Item, read_items
 from .space import SpaceInfo, StructureInfo, read_space, read_spaces
 from .tables import Record, crc32c
 
@@ -24,12 +25,14 @@ __all__ = [
     "REGION_PREFIX",
     "TEMPORARY_PREFIX",
     "Header",
+    "Item",
     "Record",
     "SpaceInfo",
     "StructureInfo",
     "check_header",
     "crc32c",
     "dump",
+    "read_items",
     "read_space",
     "read_spaces",
     "region_path",

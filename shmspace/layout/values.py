@@ -40,7 +40,7 @@ def queue_stat(region: Region, found: Found) -> dict[str, int]:
             "waiting": values.waiting,
         }
 
-    return _patiently(look)
+    return patiently(look)
 
 
 def tuples_stat(region: Region, found: Found) -> dict[str, int]:
@@ -59,10 +59,11 @@ def tuples_stat(region: Region, found: Found) -> dict[str, int]:
                 waiting += values.waiting
         return {"keys": keys, "entries": entries, "nbytes": nbytes, "waiting": waiting}
 
-    return _patiently(look)
+    return patiently(look)
 
 
-def _patiently(look: Callable[[], _Result]) -> _Result:
+def patiently(look: Callable[[], _Result]) -> _Result:
+    """Look again where something changed meanwhile; what stays damaged is damage."""
     for left in reversed(range(_TRIES)):
         try:
             return look()
