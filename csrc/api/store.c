@@ -153,6 +153,7 @@ int shm_store_remove_all(shm_store *store, const void *glob, uint32_t glob_lengt
   int status = shm__handle_enter(&store->handle);
   if (status == SHM_OK) {
     status = shm__store_remove_all(&store->core, &wanted, how, deadline_ns, &found);
+    shm__store_sweep(&store->core);
     shm__handle_leave(&store->handle);
   }
   give_keys(&found, keys, size_bytes, count);
@@ -166,6 +167,7 @@ int shm_store_keys(shm_store *store, const void *glob, uint32_t glob_length, uin
   int status = shm__handle_enter_to_look(&store->handle);
   if (status == SHM_OK) {
     status = shm__store_keys(&store->core, &wanted, deadline_ns, &found);
+    shm__store_sweep(&store->core);
     if (shm_load_acquire(&store->core.shared->life) != SHM_LIFE_LIVE) status = SHM_CLOSED;
     status = shm__handle_leave_look(&store->handle, &store->core.shared->life, status);
   }

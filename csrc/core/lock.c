@@ -10,7 +10,7 @@
  *   4. Nobody is robbed: a stopped owner's file byte stays locked. Waiters give up at their own deadline.
  *
  * Crash table (died after ...)
- *   take, anywhere in the guarded section ("lock.taken")   a waiter's next probe (2 to 25 ms) or reap takes it over
+ *   take, anywhere in the guarded section ("lock.taken")   a waiter looks before its first nap and after each (2 to 25 ms), or reap takes it over
  *   unlock, before its wake-up ("lock.released")           the sleeper's nap ends after at most 25 ms and it takes it
  *   set the waiters bit, before sleeping ("lock.announced") one useless wake-up
  *   taking over, before or in repair ("lock.inherited")    as in the first row; the repair bit is still set
@@ -90,7 +90,11 @@ int shm__lock_watching(struct shm__space *space, u32 *word, u64 deadline_ns, u32
       if (status == SHM_TIMEOUT) shm_store_relaxed(&space->blocker, found & SHM_TOKEN_MASK);
       break;
     }
-    if (shown == SHM_WAITS) shown = shm__wait_show(space, id, SHM__WAITS_LOCK);
+    if (shown == SHM_WAITS) { /* the first time: whoever died with many locks is found out at each of them at once */
+      shown = shm__wait_show(space, id, SHM__WAITS_LOCK);
+      status = shm__token_alive(space, found & SHM_TOKEN_MASK) ? SHM_BUSY : take_dead(space, word, found);
+      if (status != SHM_BUSY) break;
+    }
     u64 left_ns = deadline_ns - now_ns;
     enum shm__wait_result result = shm__futex_wait(word, found, left_ns < nap_ns ? left_ns : nap_ns);
     bits = SHM_LOCK_WAITERS;

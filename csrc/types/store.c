@@ -315,19 +315,6 @@ static int attempt(struct shm__drawer *drawer, struct shm__change *change, int t
   return SHM_OK;
 }
 
-/* Should this shard have more chains, or fewer? */
-static void fit_chains(struct shm__drawer *drawer) {
-  struct shm__space *space = drawer->store->space;
-  struct shm__ref ref = {0, 0};
-  u64 want = shm__table_wants(&drawer->table); /* a look without the lock: a hint */
-  if (want == 0 || shm__block_alloc(space, shm__table_bytes(want), SHM__TRY, &ref) != SHM_OK) return; /* slower, then */
-  if (shm__drawer_lock(drawer, SHM__TRY) == SHM_OK) {
-    if (shm__table_wants(&drawer->table) == want) ref = shm__table_rehash(&drawer->table, ref, want);
-    shm__drawer_unlock(drawer);
-  }
-  shm__block_free(space, ref);
-}
-
 int shm__store_change(struct shm__store *store, struct shm__change *change, u64 deadline_ns) {
   enum { ENCODED_BYTES = SHM__MSGINT_BYTES };
   struct shm__drawer drawer = shm__drawer(store, shm__drawer_of(store, change->key));
@@ -338,7 +325,8 @@ int shm__store_change(struct shm__store *store, struct shm__change *change, u64 
   int tells = store->feed > 0 && shm__feed_wants(store, &change->how, change->key), status;
   waste.count = 0;
   int needs = supplies.needs_block || (tells && !shm__feed_fits(change->key->length, piece.length_bytes));
-  if (tells || shm_load_relaxed(&drawer.shared->soonest_ns)) shm__feed_make(&drawer, deadline_ns);
+  status = tells || shm_load_relaxed(&drawer.shared->soonest_ns) ? shm__feed_make(&drawer, deadline_ns) : SHM_OK;
+  if (status != SHM_OK) return status;
   for (;;) {
     status = needs ? get_supplies(&drawer, change, &piece, tells, deadline_ns, &supplies) : SHM_OK;
     if (status == SHM_OK) status = lock_to_change(&drawer, change->key, change->how.holder, deadline_ns);
@@ -351,7 +339,7 @@ int shm__store_change(struct shm__store *store, struct shm__change *change, u64 
   }
   if (supplies.item.offset || supplies.block.offset || supplies.event.offset) return_supplies(store, &supplies);
   shm__event_notify(store->space, store->watch, UINT32_MAX); /* also of a refused one: a key may have been found expired */
-  if (status == SHM_OK && supplies.needs_item) fit_chains(&drawer);
+  if (status == SHM_OK && supplies.needs_item) shm__drawer_fit(&drawer);
   return status;
 }
 
@@ -359,8 +347,8 @@ int shm__store_remove(struct shm__store *store, struct shm__change *change, u64 
   struct shm__drawer drawer = shm__drawer(store, shm__drawer_of(store, change->key));
   struct shm__waste waste = {.count = 0};
   int tells = store->feed > 0 && shm__feed_wants(store, &change->how, change->key);
-  if (tells || shm_load_relaxed(&drawer.shared->soonest_ns)) shm__feed_make(&drawer, deadline_ns);
-  int status = lock_to_change(&drawer, change->key, change->how.holder, deadline_ns);
+  int status = tells || shm_load_relaxed(&drawer.shared->soonest_ns) ? shm__feed_make(&drawer, deadline_ns) : SHM_OK;
+  if (status == SHM_OK) status = lock_to_change(&drawer, change->key, change->how.holder, deadline_ns);
   if (status != SHM_OK) return status;
   u64 at = find_live(&drawer, change->key, drawer.shared->soonest_ns ? shm__space_clock(store->space) : 0, &waste);
   if (at) shm__item_facts(shm__item(&drawer, at), change->facts);
@@ -371,7 +359,7 @@ int shm__store_remove(struct shm__store *store, struct shm__change *change, u64 
   shm__drawer_unlock(&drawer); /* SYNC wake */
   shm__waste_free(store->space, &waste);
   shm__event_notify(store->space, store->watch, UINT32_MAX);
-  if (status == SHM_OK) fit_chains(&drawer);
+  if (status == SHM_OK) shm__drawer_fit(&drawer);
   return status;
 }
 

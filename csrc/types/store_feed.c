@@ -55,13 +55,16 @@ static int alloc_ring(struct shm__drawer *drawer, u64 deadline_ns, struct shm__r
   return status;
 }
 
-void shm__feed_make(struct shm__drawer *drawer, u64 deadline_ns) {
+int shm__feed_make(struct shm__drawer *drawer, u64 deadline_ns) {
   struct shm_store_shard *shared = drawer->shared;
   struct shm__store *store = drawer->store;
   struct shm__ref ref;
   u32 count;
-  if (store->feed == 0 || shm__feed_is_there(drawer) || alloc_ring(drawer, deadline_ns, &ref, &count) != SHM_OK) return;
-  if (shm__drawer_lock(drawer, deadline_ns) == SHM_OK) {
+  if (store->feed == 0 || shm__feed_is_there(drawer)) return SHM_OK;
+  int status = alloc_ring(drawer, deadline_ns, &ref, &count);
+  if (status != SHM_OK) return status == SHM_SPACE_FULL ? SHM_OK : status;
+  status = shm__drawer_lock(drawer, deadline_ns);
+  if (status == SHM_OK) {
     if (!shm__feed_is_there(drawer)) {
       shared->feed_gen = ref.gen;
       shm_store_relaxed(&shared->feed_count, count);
@@ -73,6 +76,7 @@ void shm__feed_make(struct shm__drawer *drawer, u64 deadline_ns) {
     shm__drawer_unlock(drawer);
   }
   shm__block_free(store->space, ref); /* somebody was quicker */
+  return status;
 }
 
 static struct shm_feed *slot_of(const struct shm__drawer *drawer, u64 number) {

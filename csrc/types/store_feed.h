@@ -6,8 +6,8 @@
 
 /* Does a change of this key give an event? */
 int shm__feed_wants(const struct shm__store *store, const shm_write *how, const struct shm__key *key);
-/* See that the shard has a ring, if there is memory for one. Without a lock. */
-void shm__feed_make(struct shm__drawer *drawer, u64 deadline_ns);
+/* See that the shard has a ring, if there is memory for one. Without a lock. SHM_OK, also without memory; as shm__lock. */
+int shm__feed_make(struct shm__drawer *drawer, u64 deadline_ns);
 /* Does key and value fit into a slot? */
 static inline int shm__feed_fits(u32 key_length, u64 length_bytes) {
   return key_length <= sizeof(((struct shm_feed *)0)->data) && length_bytes <= sizeof(((struct shm_feed *)0)->data) - key_length;

@@ -222,23 +222,22 @@ static u64 count_live(struct shm__store *store, u32 n, u64 now_ns) {
   return finds.count;
 }
 
-static u64 shard_length(struct shm__store *store, u32 n, u64 now_ns) {
-  u64 soonest_ns = shm_load_relaxed(&store->shards[n].soonest_ns);
+static u64 shard_length(struct shm__store *store, u32 n) {
+  u64 soonest_ns = shm_load_relaxed(&store->shards[n].soonest_ns), now_ns = soonest_ns ? shm__space_clock(store->space) : 0;
   if (shm__is_expired(soonest_ns, now_ns)) return count_live(store, n, now_ns);
   return shm_load_relaxed(&((struct shm_shard *)store->shards[n].table)->keys);
 }
 
 u64 shm__store_length(struct shm__store *store) {
-  u64 count = 0, now_ns = shm_load_relaxed(&store->shared->soonest_ns) ? shm__space_clock(store->space) : 0;
-  for (u32 n = 0; n < store->shard_count; n++) count += shard_length(store, n, now_ns);
+  u64 count = 0;
+  for (u32 n = 0; n < store->shard_count; n++) count += shard_length(store, n);
   return count;
 }
 
 int shm__store_stat(struct shm__store *store, shm_store_facts *facts, u64 *counts) {
-  u64 now_ns = shm__space_clock(store->space);
   *facts = (shm_store_facts){0};
   for (u32 n = 0; n < store->shard_count; n++) {
-    facts->keys += counts[n] = shard_length(store, n, now_ns);
+    facts->keys += counts[n] = shard_length(store, n);
     facts->size_bytes += shm_load_relaxed(&store->shards[n].size_bytes);
     facts->events += shm_load_relaxed(&store->shards[n].tail);
   }
@@ -272,11 +271,13 @@ static int lock_all(struct shm__store *store, const struct shm__glob *glob, u64 
 }
 
 /* Rings for the events of shards that have none yet. */
-static void make_rings(struct shm__store *store, u64 deadline_ns) {
-  for (u32 n = 0; n < store->shard_count; n++) {
+static int make_rings(struct shm__store *store, u64 deadline_ns) {
+  int status = SHM_OK;
+  for (u32 n = 0; n < store->shard_count && status == SHM_OK; n++) {
     struct shm__drawer drawer = shm__drawer(store, n);
-    if (shm_load_acquire(&drawer.table.shared->first)) shm__feed_make(&drawer, deadline_ns);
+    if (shm_load_acquire(&drawer.table.shared->first)) status = shm__feed_make(&drawer, deadline_ns);
   }
+  return status;
 }
 
 /* With the lock: visit each key that matches. */
@@ -320,8 +321,8 @@ int shm__store_remove_all(struct shm__store *store, const struct shm__glob *glob
   struct removal removal = {how, keys, 0};
   struct walk walk;
   u32 owner = 0, value = 0;
-  int status = SHM_OK;
-  if (!(how->flags & SHM_WRITE_SILENT)) make_rings(store, deadline_ns);
+  int status = how->flags & SHM_WRITE_SILENT ? SHM_OK : make_rings(store, deadline_ns);
+  if (status != SHM_OK) return status;
   for (int announced = 0;; announced = 1) {
     status = lock_all(store, glob, how->holder, deadline_ns, &owner);
     if (status != SHM_OK) return status;
@@ -350,6 +351,10 @@ int shm__store_remove_all(struct shm__store *store, const struct shm__glob *glob
   }
   unlock_all(store, store->shard_count);
   shm__event_notify(store->space, store->watch, UINT32_MAX);
+  for (u32 n = 0; n < store->shard_count; n++) {
+    struct shm__drawer drawer = shm__drawer(store, n);
+    shm__drawer_fit(&drawer);
+  }
   return status;
 }
 
@@ -398,6 +403,7 @@ static void sweep_shard(struct shm__store *store, u32 n, u64 now_ns) {
   if (shared->since_sweep_ns != UINT64_MAX && (soonest_ns == 0 || shared->since_sweep_ns < soonest_ns)) soonest_ns = shared->since_sweep_ns;
   shm_store_relaxed(&shared->soonest_ns, soonest_ns);
   shm__drawer_unlock(&walk.drawer);
+  shm__drawer_fit(&walk.drawer);
 }
 
 void shm__store_sweep(struct shm__store *store) {
@@ -405,7 +411,7 @@ void shm__store_sweep(struct shm__store *store) {
   if (soonest_ns == 0 || store->space->readonly) return;
   u64 now_ns = shm__space_clock(store->space), next_ns = shm_load_relaxed(&store->shared->sweep_ns);
   if (now_ns < soonest_ns || now_ns < next_ns || !shm_cas(&store->shared->sweep_ns, &next_ns, now_ns + NAP_NS)) return;
-  make_rings(store, SHM__TRY);
+  if (make_rings(store, SHM__TRY) != SHM_OK) return; /* the next one, then */
   shm_store_relaxed(&store->shared->soonest_ns, 0);
   for (u32 n = 0; n < store->shard_count; n++) {
     if (shm__is_expired(shm_load_relaxed(&store->shards[n].soonest_ns), now_ns)) sweep_shard(store, n, now_ns);

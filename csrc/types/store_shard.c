@@ -233,3 +233,15 @@ int shm__drawer_lock_to_end(struct shm__drawer *drawer) {
   } while (status == SHM_INTERRUPTED);
   return status;
 }
+
+void shm__drawer_fit(struct shm__drawer *drawer) {
+  struct shm__space *space = drawer->store->space;
+  struct shm__ref ref = {0, 0};
+  u64 want = shm__table_wants(&drawer->table); /* a look without the lock: a hint */
+  if (want == 0 || shm__block_alloc(space, shm__table_bytes(want), SHM__TRY, &ref) != SHM_OK) return; /* slower, then */
+  if (shm__drawer_lock(drawer, SHM__TRY) == SHM_OK) {
+    if (shm__table_wants(&drawer->table) == want) ref = shm__table_rehash(&drawer->table, ref, want);
+    shm__drawer_unlock(drawer);
+  }
+  shm__block_free(space, ref);
+}

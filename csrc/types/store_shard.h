@@ -41,6 +41,9 @@ static inline struct shm__order shm__drawer_order(const struct shm__drawer *draw
   return (struct shm__order){&drawer->table, drawer->shared->order};
 }
 
+/* Give it more chains, or fewer, if that is wanted; without the lock. */
+void shm__drawer_fit(struct shm__drawer *drawer);
+
 /* ---- items ---- */
 static inline struct shm_item *shm__item(const struct shm__drawer *drawer, u64 at) {
   return (struct shm_item *)shm__table_entry(&drawer->table, at);

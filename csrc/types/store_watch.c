@@ -96,7 +96,7 @@ static u64 go_on(const struct shm__watch *watch, const struct shm__drawer *drawe
 /* The shard whose next event has the lowest stamp; UINT32_MAX: none has one. What was overwritten is counted in lost. */
 static u32 choose(struct shm__watch *watch) {
   u32 chosen = UINT32_MAX;
-  u64 lowest = UINT64_MAX;
+  u64 lowest = 0;
   for (u32 n = watch->first; n < watch->first + watch->count; n++) {
     u64 *cursor = cursor_of(watch, n), tail = shm_load_acquire(&watch->store->shards[n].tail); /* SYNC feed.tail */
     if (*cursor >= tail) continue;
@@ -108,7 +108,7 @@ static u32 choose(struct shm__watch *watch) {
       *cursor = next;
       stamp = next < tail ? shm__feed_stamp(&drawer, next) : 0;
     }
-    if (stamp == 0 || stamp >= lowest) continue;
+    if (stamp == 0 || (chosen != UINT32_MAX && stamp >= lowest)) continue;
     lowest = stamp;
     chosen = n;
   }

@@ -148,8 +148,8 @@ int shm__table_remove(struct shm__shard *shard, struct shm__ref ref) {
 u64 shm__table_wants(const struct shm__shard *shard) {
   struct chains chains = chains_of(shard);
   u64 have = chains.first ? chains.mask + 1 : 0, keys = shm_load_relaxed(&shard->shared->keys);
-  if (keys <= FEW) return 0;
-  u64 want = shm_power_of_two(keys);
+  if (keys <= FEW && have == 0) return 0;
+  u64 want = shm_power_of_two(shm_max(keys, FEW));
   return want > have * PER_CHAIN || want * SPARE < have ? want : 0;
 }
 

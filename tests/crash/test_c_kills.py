@@ -1,9 +1,9 @@
 """Working processes are killed at random moments: what they did is in the books, and nobody else is held up.
 
-Four processes of C send to and receive from a channel of small capacity, or put into and take from a queue or a tuple
-space with little room, in every style, or append to a log and read it, or change a store and watch it, and one of
-them is killed and replaced again and again. SHMSPACE_KILLS says how often; SHMSPACE_SEED repeats a run's choices (not
-its timing).
+Four processes of C send to and receive from a channel of small capacity, or put into and take from a queue or a
+tuple space with little room, in every style, or append to a log and read it, or change a store and watch it, and
+one of them is killed and replaced again and again. SHMSPACE_KILLS says how often; SHMSPACE_SEED repeats a run's
+choices (not its timing).
 """
 
 from __future__ import annotations
