@@ -509,7 +509,8 @@ typedef uint64_t u64;
   A(u8, codec, 32, 24, INIT, "name of the codec option, NUL-padded")                                                   \
   F(u64, soonest_ns, 56, COUNTER, "when the next key expires (CLOCK_BOOTTIME), or before; 0: none does; a hint")            \
   F(u64, sweep_ns, 64, COUNTER, "when to look for expired keys again (CLOCK_BOOTTIME); a hint")                             \
-  A(u64, pad1, 7, 72, ZERO, "")                                                                                        \
+  F(u64, probed_ns, 72, COUNTER, "when a watcher last looked for the dead (monotonic); a hint")                        \
+  A(u64, pad1, 6, 80, ZERO, "")                                                                                        \
   F(u32, watch_event, 128, COUNTER, "event word: there are events")                                                    \
   A(u8, pad2, 124, 132, ZERO, "")                                                                                      \
   A(u64, watch_bells, 64, 256, COUNTER, "members whose event loop waits for that")                                     \

@@ -154,6 +154,13 @@ static int look(void *context) {
   return SHM_EMPTY;
 }
 
+/* Of all who sleep one in each period looks whether somebody has died, whose change is finished then, and told. */
+static void probe(struct shm__store *store) {
+  u64 *probed_ns = &store->shared->probed_ns, now_ns = shm__monotonic_ns();
+  u64 last_ns = shm_load_relaxed(probed_ns); /* relaxed: the compare-and-swap decides */
+  if (now_ns - last_ns >= SHM__NAP_NS / 2 && shm_cas(probed_ns, &last_ns, now_ns)) shm__reap_dead(store->space);
+}
+
 /* Sleep until there may be an event. */
 static int wait_for_event(struct shm__watch *watch, u64 deadline_ns) {
   struct shm__store *store = watch->store;
@@ -178,6 +185,7 @@ static int wait_for_event(struct shm__watch *watch, u64 deadline_ns) {
   enum shm__wait_result result = shm__futex_wait(store->watch.word, value, nap_ns);
   shm__wait_hide(store->space, place);
   shm__learn(&watch->patience, shm__monotonic_ns() - start_ns);
+  if (result == SHM__WAIT_TIMEOUT) probe(store);
   return result == SHM__WAIT_SIGNAL ? SHM_INTERRUPTED : SHM_OK;
 }
 
