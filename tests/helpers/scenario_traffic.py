@@ -64,11 +64,15 @@ class Ledger:
 
 
 def entries(path: Path) -> list[tuple[int, int]]:
-    """What is in a ledger, in the order it was noted; one that was never begun is empty."""
+    """What is in a ledger, in the order it was noted; one that was never begun is empty.
+
+    Whoever is killed while the kernel writes a line across two pages leaves half of it: that was not noted.
+    """
     try:
-        lines = path.read_text().splitlines()
+        text = path.read_text()
     except FileNotFoundError:
         return []
+    lines = text[: text.rfind("\n") + 1].splitlines()
     return [(int(first), int(second)) for first, second in map(str.split, lines)]
 
 
