@@ -148,6 +148,7 @@ static int lock_to_change(struct shm__drawer *drawer, const struct shm__key *key
   u32 value = 0;
   for (int announced = 0;; announced = 1) {
     int status = shm__drawer_lock(drawer, deadline_ns);
+    if (status == SHM_TIMEOUT && announced) status = SHM_LOCKED; /* the key was, when we looked last */
     if (status != SHM_OK) return status;
     if (shm__store_closed(store)) status = SHM_CLOSED;
     u32 owner = status == SHM_OK && drawer->shared->claims ? shm__claim_blocks(drawer, key, NULL, holder) : 0;

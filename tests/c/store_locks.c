@@ -75,7 +75,7 @@ static void try_locked(shm_store *store, u32 index) {
   OK(shm_store_lock(store, name, length, holder_of(index), in_ns(LONG), &died));
   IS(shm_store_lock(store, name, length, holder_of(index), in_ns(LONG), &died), SHM_INVALID);
   IS(shm_store_lock(store, name, length, 1, 0, &died), SHM_LOCKED);
-  IS(shm_store_set(store, name, length, &piece, &how, in_ns(200 * MS), &facts), SHM_LOCKED);
+  IS(shm_store_set(store, name, length, &piece, &how, in_ns(MS), &facts), SHM_LOCKED);
   IS(shm_store_unlock(store, name, length, 1), SHM_NOT_FOUND);
   CHECK(shm_store_holder(store, name, length, &since_ns) != 0);
   OK(shm_store_unlock(store, name, length, holder_of(index)));
