@@ -48,7 +48,37 @@ def _open(uri: str | None, options: dict[str, Any]) -> tuple[Space, Store]:
         raise
 
 
+class _InSpace:
+    """A storage with its windows in a store: what those for threads and those for coroutines have in common."""
+
+    def __init__(self, uri: str | None = None, wrap_exceptions: bool = False, **options: Any) -> None:
+        super().__init__(uri, wrap_exceptions=wrap_exceptions)  # type: ignore[call-arg]  # that of the class behind
+        self.space, self.store = _open(uri, options)
+        self._windows = Windows(self.store)
+        self._made = functools.partial(type(self), uri, wrap_exceptions, **options)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self._made, ()
+
+    def close(self) -> None:
+        """Close the space; the limits stay."""
+        self.space.close()
+
+    @property
+    def base_exceptions(self) -> type[Exception]:
+        """What `wrap_exceptions` wraps."""
+        return ShmspaceError
+
+    def _is_healthy(self) -> bool:
+        try:
+            self.store.stat()
+        except ShmspaceError:
+            return False
+        return True
+
+
 class ShmspaceStorage(
+    _InSpace,
     limits.storage.Storage,
     limits.storage.MovingWindowSupport,
     _Sliding,  # type: ignore[misc]  # one of two classes
@@ -76,24 +106,6 @@ class ShmspaceStorage(
 
     STORAGE_SCHEME = ["shmspace"]
 
-    def __init__(self, uri: str | None = None, wrap_exceptions: bool = False, **options: Any) -> None:
-        super().__init__(uri, wrap_exceptions=wrap_exceptions)
-        self.space, self.store = _open(uri, options)
-        self._windows = Windows(self.store)
-        self._made = functools.partial(type(self), uri, wrap_exceptions, **options)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return self._made, ()
-
-    def close(self) -> None:
-        """Close the space; the limits stay."""
-        self.space.close()
-
-    @property
-    def base_exceptions(self) -> type[Exception]:
-        """What `wrap_exceptions` wraps."""
-        return ShmspaceError
-
     def incr(self, key: str, expiry: float, amount: int = 1, *, elastic_expiry: bool = False) -> int:
         """Count `amount` hits in the fixed window of a key, which is `expiry` seconds long; how many it has now."""
         return self._windows.hit_fixed(key, expiry, amount, prolong=elastic_expiry)
@@ -108,7 +120,7 @@ class ShmspaceStorage(
 
     def check(self) -> bool:
         """Whether the store can be used."""
-        return _is_healthy(self.store)
+        return self._is_healthy()
 
     def reset(self) -> int | None:
         """Forget all windows; how many there were."""
@@ -140,6 +152,7 @@ class ShmspaceStorage(
 
 
 class AsyncShmspaceStorage(
+    _InSpace,
     limits.aio.storage.Storage,
     limits.aio.storage.MovingWindowSupport,
     _AsyncSliding,  # type: ignore[misc]  # one of two classes
@@ -159,24 +172,6 @@ class AsyncShmspaceStorage(
 
     STORAGE_SCHEME = ["async+shmspace"]
 
-    def __init__(self, uri: str | None = None, wrap_exceptions: bool = False, **options: Any) -> None:
-        super().__init__(uri, wrap_exceptions=wrap_exceptions)
-        self.space, self.store = _open(uri, options)
-        self._windows = Windows(self.store)
-        self._made = functools.partial(type(self), uri, wrap_exceptions, **options)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return self._made, ()
-
-    def close(self) -> None:
-        """Close the space; the limits stay."""
-        self.space.close()
-
-    @property
-    def base_exceptions(self) -> type[Exception]:
-        """What `wrap_exceptions` wraps."""
-        return ShmspaceError
-
     async def incr(self, key: str, expiry: float, amount: int = 1, *, elastic_expiry: bool = False) -> int:
         """See `ShmspaceStorage.incr`."""
         return self._windows.hit_fixed(key, expiry, amount, prolong=elastic_expiry)
@@ -191,7 +186,7 @@ class AsyncShmspaceStorage(
 
     async def check(self) -> bool:
         """See `ShmspaceStorage.check`."""
-        return _is_healthy(self.store)
+        return self._is_healthy()
 
     async def reset(self) -> int | None:
         """See `ShmspaceStorage.reset`."""
@@ -220,11 +215,3 @@ class AsyncShmspaceStorage(
     async def clear_sliding_window(self, key: str, expiry: float) -> None:
         """See `ShmspaceStorage.clear_sliding_window`."""
         self._windows.clear_sliding(key)
-
-
-def _is_healthy(store: Store) -> bool:
-    try:
-        store.stat()
-    except ShmspaceError:
-        return False
-    return True

@@ -398,7 +398,7 @@ class Store(Cabinet):
         """Give counts and bytes; looks at every shard."""
         self._look_there()
         facts, counts, pointer = ffi.new("shm_store_facts *"), ffi.new("uint64_t[]", self._shards), self._raw
-        status = _native.patiently(lambda limit: lib.shm_store_stat(pointer, limit, facts, counts), PATIENCE_NS)
+        status = lib.shm_store_stat(pointer, facts, counts)
         if status != lib.SHM_OK:
             raise self._exception(status, "stat", PATIENCE_NS)
         return StoreStat(

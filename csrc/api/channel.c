@@ -12,7 +12,7 @@
 /* ---- opening ------------------------------------------------------------------------------------------------------------ */
 #define CAPACITY_MOST (1ull << 40) /* messages; more fit into no space */
 
-static int make_ring(struct shm__space *space, u32 id, void *options, u64 deadline_ns, struct shm__ref *main) {
+static int make_ring(struct shm__space *space, u32 id, const void *options, u64 deadline_ns, struct shm__ref *main) {
   const shm_channel_options *wanted = options;
   if (wanted->capacity == 0 || wanted->capacity > CAPACITY_MOST || wanted->replay > wanted->capacity ||
       wanted->delivery > SHM_DELIVERY_ALL || wanted->overflow > SHM_OVERFLOW_OLDEST) {
@@ -59,8 +59,7 @@ int shm_channel_open(shm_space *space, const char *name, uint32_t name_length, c
                      uint32_t given, int create, uint64_t deadline_ns, shm_channel **channel) {
   shm_channel *made = calloc(1, sizeof *made);
   if (!made) return shm__fail(SHM_SPACE_FULL, "no memory");
-  shm_channel_options wanted = *options;
-  struct shm__maker maker = {make_ring, &wanted};
+  struct shm__maker maker = {make_ring, options};
   int status = shm__enter(space);
   if (status == SHM_OK) {
     if (space->readonly) {

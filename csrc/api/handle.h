@@ -2,6 +2,8 @@
 #ifndef SHM_API_HANDLE_H
 #define SHM_API_HANDLE_H
 
+#include <stdlib.h>
+
 #include "../core/directory.h"
 #include "../core/recover.h"
 #include "../include/shmspace.h"
@@ -63,8 +65,8 @@ static inline u64 shm__handle_main(const struct shm__handle *handle) {
   return handle->space->readonly ? handle->sight.main : handle->structure->main;
 }
 
-static inline int shm__handle_open(struct shm__handle *handle, struct shm__space *space, u32 kind, const char *name, u32 name_length,
-                                   const struct shm__maker *maker, u64 deadline_ns) {
+static inline int shm__handle_open(struct shm__handle *handle, struct shm__space *space, u32 kind, const char *name,
+                                   u32 name_length, const struct shm__maker *maker, u64 deadline_ns) {
   *handle = (struct shm__handle){.space = space};
   int status = shm__enter(space);
   if (status == SHM_OK && space->readonly) {
@@ -85,6 +87,32 @@ static inline void shm__handle_let_go(struct shm__handle *handle) {
   struct shm__structure *structure = shm_exchange(&handle->structure, NULL); /* of two threads one lets go */
   if (structure) shm__directory_release(handle->space, structure);
   shm__leave(handle->space);
+}
+
+/* How a structure is opened whose handle begins with a struct shm__handle. */
+struct shm__opening {
+  u32 kind, given;
+  int create;
+  u64 size_bytes; /* of the whole handle */
+  int (*make)(struct shm__space *space, u32 id, const void *options, u64 deadline_ns, struct shm__ref *main);
+  /* Bind what follows the handle, which may be moved by realloc, and check the options that were given. */
+  int (*bind)(struct shm__handle **handle, u64 main, const void *options, u32 given);
+  const void *options;
+};
+
+static inline int shm__handle_make(const struct shm__opening *how, struct shm__space *space, const char *name, u32 name_length,
+                                   u64 deadline_ns, struct shm__handle **handle) {
+  struct shm__handle *made = calloc(1, how->size_bytes);
+  if (!made) return shm__fail(SHM_SPACE_FULL, "no memory");
+  struct shm__maker maker = {how->make, how->options};
+  int status = shm__handle_open(made, space, how->kind, name, name_length, how->create ? &maker : NULL, deadline_ns);
+  if (status == SHM_OK) {
+    status = how->bind(&made, shm__handle_main(made), how->options, how->given);
+    if (status != SHM_OK) shm__handle_let_go(made);
+  }
+  if (status == SHM_OK) *handle = made;
+  else free(made);
+  return status;
 }
 
 /* Make calls under way leave, wait until they have, and let go of the structure. */

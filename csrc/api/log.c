@@ -20,7 +20,7 @@ _Static_assert(sizeof(shm_seen) == sizeof(struct shm__seen) && offsetof(shm_seen
                "shm_seen is a record where it lies");
 
 /* ---- opening and closing ---------------------------------------------------------------------------------------------- */
-static int make_log(struct shm__space *space, u32 id, void *options, u64 deadline_ns, struct shm__ref *main) {
+static int make_log(struct shm__space *space, u32 id, const void *options, u64 deadline_ns, struct shm__ref *main) {
   const shm_log_options *wanted = options;
   struct shm__log_options made = {.start_offset = wanted->start_offset, .segment_size = wanted->segment_size,
                                   .max_record_bytes = wanted->max_record_bytes, .rollover_bytes = wanted->rollover_bytes,
@@ -53,40 +53,32 @@ static int check_options(const struct shm__log *log, const shm_log_options *want
   return shm__check_codec("log", main->codec, wanted->codec, given);
 }
 
-static int bind_shards(struct shm__space *space, u64 main, shm_log **log) {
-  for (u32 n = 0; n < (*log)->shard_count; n++) {
-    int status = shm__log_bind(space, main, n, &(*log)->shard[n]);
+static int bind_shards(struct shm__handle **handle, u64 main, const void *options, u32 given) {
+  struct shm_log *log = (struct shm_log *)*handle;
+  log->shard_count = 1;
+  for (u32 n = 0; n < log->shard_count; n++) {
+    int status = shm__log_bind(log->handle.space, main, n, &log->shard[n]);
     if (status != SHM_OK) return status;
     if (n > 0) continue;
-    u32 count = (*log)->shard[0].main->shards;
-    shm_log *grown = realloc(*log, sizeof **log + count * sizeof *(*log)->shard);
+    u32 count = log->shard[0].main->shards;
+    struct shm_log *grown = realloc(log, sizeof *log + count * sizeof *log->shard);
     if (!grown) return shm__fail(SHM_SPACE_FULL, "no memory");
     grown->shard_count = count;
-    *log = grown;
+    log = grown;
+    *handle = &log->handle;
   }
-  for (u32 n = 0; n < (*log)->shard_count; n++) (*log)->shard[n].closing = &(*log)->handle.closing;
-  return SHM_OK;
+  for (u32 n = 0; n < log->shard_count; n++) log->shard[n].closing = &log->handle.closing;
+  return check_options(&log->shard[0], options, given);
 }
 
 int shm_log_open(shm_space *space, uint32_t kind, const char *name, uint32_t name_length, const shm_log_options *options,
                  uint32_t given, int create, uint64_t deadline_ns, shm_log **log) {
-  shm_log *made = calloc(1, sizeof *made + sizeof *made->shard);
-  if (!made) return shm__fail(SHM_SPACE_FULL, "no memory");
-  shm_log_options wanted = *options;
-  struct shm__maker maker = {make_log, &wanted};
-  int status = shm__handle_open(&made->handle, space, kind, name, name_length, create ? &maker : NULL, deadline_ns);
-  if (status == SHM_OK) {
-    made->shard_count = 1;
-    status = bind_shards(space, shm__handle_main(&made->handle), &made);
-    if (status == SHM_OK) status = check_options(&made->shard[0], options, given);
-    if (status != SHM_OK) shm__handle_let_go(&made->handle);
-  }
-  if (status != SHM_OK) {
-    free(made);
-    return status;
-  }
-  *log = made;
-  return SHM_OK;
+  struct shm__opening opening = {.kind = kind, .size_bytes = sizeof **log + sizeof *(*log)->shard, .make = make_log,
+                                 .bind = bind_shards, .options = options, .given = given, .create = create};
+  struct shm__handle *made;
+  int status = shm__handle_make(&opening, space, name, name_length, deadline_ns, &made);
+  if (status == SHM_OK) *log = (struct shm_log *)made;
+  return status;
 }
 
 static void wake(void *context) {

@@ -13,7 +13,7 @@ struct shm_queue {
 };
 
 /* ---- opening and closing ---------------------------------------------------------------------------------------------- */
-static int make_queue(struct shm__space *space, u32 id, void *options, u64 deadline_ns, struct shm__ref *main) {
+static int make_queue(struct shm__space *space, u32 id, const void *options, u64 deadline_ns, struct shm__ref *main) {
   const shm_queue_options *wanted = options;
   struct shm__queue_options made = {.maxsize = wanted->maxsize, .max_deliveries = wanted->max_deliveries};
   memcpy(made.codec, wanted->codec, sizeof made.codec);
@@ -30,25 +30,21 @@ static int check_options(const struct shm__queue *queue, const shm_queue_options
   return shm__check_codec("queue", queue->shared->codec, wanted->codec, given);
 }
 
+static int bind_queue(struct shm__handle **handle, u64 main, const void *options, u32 given) {
+  struct shm_queue *made = (struct shm_queue *)*handle;
+  int status = shm__queue_bind(made->handle.space, main, &made->core);
+  made->core.closing = &made->handle.closing;
+  return status == SHM_OK ? check_options(&made->core, options, given) : status;
+}
+
 int shm_queue_open(shm_space *space, const char *name, uint32_t name_length, const shm_queue_options *options,
                    uint32_t given, int create, uint64_t deadline_ns, shm_queue **queue) {
-  shm_queue *made = calloc(1, sizeof *made);
-  if (!made) return shm__fail(SHM_SPACE_FULL, "no memory");
-  shm_queue_options wanted = *options;
-  struct shm__maker maker = {make_queue, &wanted};
-  int status = shm__handle_open(&made->handle, space, SHM_KIND_QUEUE, name, name_length, create ? &maker : NULL, deadline_ns);
-  if (status == SHM_OK) {
-    status = shm__queue_bind(space, shm__handle_main(&made->handle), &made->core);
-    if (status == SHM_OK) status = check_options(&made->core, options, given);
-    if (status != SHM_OK) shm__handle_let_go(&made->handle);
-  }
-  if (status != SHM_OK) {
-    free(made);
-    return status;
-  }
-  made->core.closing = &made->handle.closing;
-  *queue = made;
-  return SHM_OK;
+  struct shm__opening opening = {.kind = SHM_KIND_QUEUE, .size_bytes = sizeof **queue, .make = make_queue, .bind = bind_queue,
+                                 .options = options, .given = given, .create = create};
+  struct shm__handle *made;
+  int status = shm__handle_make(&opening, space, name, name_length, deadline_ns, &made);
+  if (status == SHM_OK) *queue = (struct shm_queue *)made;
+  return status;
 }
 
 static void wake(void *queue) { shm__queue_wake(queue); }

@@ -206,7 +206,7 @@ struct shm_lock {
   u32 epoch;
 };
 
-static int make_mutex(struct shm__space *space, u32 id, void *options, u64 deadline_ns, struct shm__ref *main) {
+static int make_mutex(struct shm__space *space, u32 id, const void *options, u64 deadline_ns, struct shm__ref *main) {
   (void)options;
   return shm__mutex_make(space, id, deadline_ns, main);
 }

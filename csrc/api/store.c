@@ -21,7 +21,7 @@ struct shm_watch {
 };
 
 /* ---- opening and closing ---------------------------------------------------------------------------------------------- */
-static int make_store(struct shm__space *space, u32 id, void *options, u64 deadline_ns, struct shm__ref *main) {
+static int make_store(struct shm__space *space, u32 id, const void *options, u64 deadline_ns, struct shm__ref *main) {
   const shm_store_options *wanted = options;
   struct shm__store_options made = {.shards = wanted->shards, .feed = wanted->feed, .quiet_bytes = wanted->quiet_bytes, .quiet = wanted->quiet};
   memcpy(made.codec, wanted->codec, sizeof made.codec);
@@ -38,25 +38,21 @@ static int check_options(const struct shm__store *store, const shm_store_options
   return shm__check_codec("store", store->shared->codec, wanted->codec, given);
 }
 
-int shm_store_open(shm_space *space, const char *name, uint32_t name_length, const shm_store_options *options, uint32_t given,
-                   int create, uint64_t deadline_ns, shm_store **store) {
-  shm_store *made = calloc(1, sizeof *made);
-  if (!made) return shm__fail(SHM_SPACE_FULL, "no memory");
-  shm_store_options wanted = *options;
-  struct shm__maker maker = {make_store, &wanted};
-  int status = shm__handle_open(&made->handle, space, SHM_KIND_STORE, name, name_length, create ? &maker : NULL, deadline_ns);
-  if (status == SHM_OK) {
-    status = shm__store_bind(space, shm__handle_main(&made->handle), &made->core);
-    if (status == SHM_OK) status = check_options(&made->core, options, given);
-    if (status != SHM_OK) shm__handle_let_go(&made->handle);
-  }
-  if (status != SHM_OK) {
-    free(made);
-    return status;
-  }
+static int bind_store(struct shm__handle **handle, u64 main, const void *options, u32 given) {
+  struct shm_store *made = (struct shm_store *)*handle;
+  int status = shm__store_bind(made->handle.space, main, &made->core);
   made->core.closing = &made->handle.closing;
-  *store = made;
-  return SHM_OK;
+  return status == SHM_OK ? check_options(&made->core, options, given) : status;
+}
+
+int shm_store_open(shm_space *space, const char *name, uint32_t name_length, const shm_store_options *options,
+                   uint32_t given, int create, uint64_t deadline_ns, shm_store **store) {
+  struct shm__opening opening = {.kind = SHM_KIND_STORE, .size_bytes = sizeof **store, .make = make_store, .bind = bind_store,
+                                 .options = options, .given = given, .create = create};
+  struct shm__handle *made;
+  int status = shm__handle_make(&opening, space, name, name_length, deadline_ns, &made);
+  if (status == SHM_OK) *store = (struct shm_store *)made;
+  return status;
 }
 
 static void wake(void *store) { shm__store_wake(store); }
@@ -187,8 +183,7 @@ int64_t shm_store_length(shm_store *store) {
   return status == SHM_OK ? length : status;
 }
 
-int shm_store_stat(shm_store *store, uint64_t deadline_ns, shm_store_facts *facts, uint64_t *counts) {
-  (void)deadline_ns;
+int shm_store_stat(shm_store *store, shm_store_facts *facts, uint64_t *counts) {
   int status = shm__handle_enter_to_look(&store->handle);
   if (status != SHM_OK) return status;
   shm__store_sweep(&store->core);

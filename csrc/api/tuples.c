@@ -14,7 +14,7 @@ struct shm_tuples {
 };
 
 /* ---- opening and closing ---------------------------------------------------------------------------------------------- */
-static int make_tuples(struct shm__space *space, u32 id, void *options, u64 deadline_ns, struct shm__ref *main) {
+static int make_tuples(struct shm__space *space, u32 id, const void *options, u64 deadline_ns, struct shm__ref *main) {
   const shm_tuples_options *wanted = options;
   struct shm__tuples_options made = {.bound = wanted->bound};
   memcpy(made.codec, wanted->codec, sizeof made.codec);
@@ -29,25 +29,21 @@ static int check_options(const struct shm__tuples *tuples, const shm_tuples_opti
   return shm__check_codec("tuple space", tuples->shared->codec, wanted->codec, given);
 }
 
-int shm_tuples_open(shm_space *space, const char *name, uint32_t name_length, const shm_tuples_options *options,
-                    uint32_t given, int create, uint64_t deadline_ns, shm_tuples **tuples) {
-  shm_tuples *made = calloc(1, sizeof *made);
-  if (!made) return shm__fail(SHM_SPACE_FULL, "no memory");
-  shm_tuples_options wanted = *options;
-  struct shm__maker maker = {make_tuples, &wanted};
-  int status = shm__handle_open(&made->handle, space, SHM_KIND_TUPLES, name, name_length, create ? &maker : NULL, deadline_ns);
-  if (status == SHM_OK) {
-    status = shm__tuples_bind(space, shm__handle_main(&made->handle), &made->core);
-    if (status == SHM_OK) status = check_options(&made->core, options, given);
-    if (status != SHM_OK) shm__handle_let_go(&made->handle);
-  }
-  if (status != SHM_OK) {
-    free(made);
-    return status;
-  }
+static int bind_tuples(struct shm__handle **handle, u64 main, const void *options, u32 given) {
+  struct shm_tuples *made = (struct shm_tuples *)*handle;
+  int status = shm__tuples_bind(made->handle.space, main, &made->core);
   made->core.closing = &made->handle.closing;
-  *tuples = made;
-  return SHM_OK;
+  return status == SHM_OK ? check_options(&made->core, options, given) : status;
+}
+
+int shm_tuples_open(shm_space *space, const char *name, uint32_t name_length, const shm_tuples_options *options,
+                   uint32_t given, int create, uint64_t deadline_ns, shm_tuples **tuples) {
+  struct shm__opening opening = {.kind = SHM_KIND_TUPLES, .size_bytes = sizeof **tuples, .make = make_tuples, .bind = bind_tuples,
+                                 .options = options, .given = given, .create = create};
+  struct shm__handle *made;
+  int status = shm__handle_make(&opening, space, name, name_length, deadline_ns, &made);
+  if (status == SHM_OK) *tuples = (struct shm_tuples *)made;
+  return status;
 }
 
 static void wake(void *tuples) { shm__tuples_wake(tuples); }

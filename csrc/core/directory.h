@@ -14,8 +14,8 @@ struct shm__structure {
 
 /* What to make when the name is new: allocate and fill the main block, HELD by us. id goes into it. */
 struct shm__maker {
-  int (*make)(struct shm__space *space, u32 id, void *options, u64 deadline_ns, struct shm__ref *main);
-  void *options;
+  int (*make)(struct shm__space *space, u32 id, const void *options, u64 deadline_ns, struct shm__ref *main);
+  const void *options;
 };
 
 /* Open (kind, name); with a maker it is made when it is not there. Release it once for every open. */

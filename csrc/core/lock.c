@@ -10,7 +10,8 @@
  *   4. Nobody is robbed: a stopped owner's file byte stays locked. Waiters give up at their own deadline.
  *
  * Crash table (died after ...)
- *   take, anywhere in the guarded section ("lock.taken")   a waiter looks before its first nap and after each (2 to 25 ms), or reap takes it over
+ *   take, anywhere in the guarded section ("lock.taken")   a waiter looks before its first nap and after each (2 to 25 ms),
+ *                                                          or reap takes it over
  *   unlock, before its wake-up ("lock.released")           the sleeper's nap ends after at most 25 ms and it takes it
  *   set the waiters bit, before sleeping ("lock.announced") one useless wake-up
  *   taking over, before or in repair ("lock.inherited")    as in the first row; the repair bit is still set

@@ -24,6 +24,12 @@ static inline u64 shm__nap_length_ns(const struct shm__space *space, u64 now_ns,
   return nap_ns < deadline_ns - now_ns ? nap_ns : deadline_ns - now_ns;
 }
 
+/* Of all who wait for something one in each period looks after the dead: 1 if that is we. *last_ns: when somebody did. */
+static inline int shm__our_turn(u64 *last_ns, u64 period_ns, u64 now_ns) {
+  u64 before_ns = shm_load_relaxed(last_ns); /* relaxed: the compare-and-swap decides */
+  return now_ns - before_ns >= period_ns && shm_cas(last_ns, &before_ns, now_ns);
+}
+
 /* We are about to send. */
 void shm__patience_sends(struct shm__space *space, struct shm__patience *patience);
 

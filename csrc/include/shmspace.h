@@ -418,7 +418,7 @@ int shm_store_keys(shm_store *store, const void *glob, uint32_t glob_length, uin
 void shm_store_free_keys(uint8_t *keys);
 int64_t shm_store_length(shm_store *store);
 /* counts: keys of each shard */
-int shm_store_stat(shm_store *store, uint64_t deadline_ns, shm_store_facts *facts, uint64_t *counts);
+int shm_store_stat(shm_store *store, shm_store_facts *facts, uint64_t *counts);
 /* A key's lock, for this holder (not 0, of this process). SHM_LOCKED: the deadline has come; SHM_INVALID: the holder has it. */
 int shm_store_lock(shm_store *store, const void *key, uint32_t key_length, uint64_t holder, uint64_t deadline_ns, int *owner_died);
 int shm_store_unlock(shm_store *store, const void *key, uint32_t key_length, uint64_t holder);

@@ -30,12 +30,9 @@ static int closed(const struct shm__channel *channel) {
 }
 
 /* ---- waiting ------------------------------------------------------------------------------------------------------------ */
-/* Of all who sleep on the channel one in each period looks whether a peer has died. */
 static void probe_in_turn(struct shm__channel *channel, u32 role, u64 now_ns) {
   u64 *probed_ns = &channel->ring.shared->probed_ns[role == SHM_PORT_WRITER];
-  u64 last_ns = shm_load_relaxed(probed_ns); /* relaxed: the compare-and-swap decides */
-  if (channel->ring.space->readonly || now_ns - last_ns < SHM__NAP_NS / 2) return;
-  if (shm_cas(probed_ns, &last_ns, now_ns)) shm__channel_probe(channel, role);
+  if (!channel->ring.space->readonly && shm__our_turn(probed_ns, SHM__NAP_NS / 2, now_ns)) shm__channel_probe(channel, role);
 }
 
 /* Wait until look says something else than SHM_EMPTY. SHM_OK: look again. SHM_EMPTY: the deadline has come.

@@ -26,11 +26,8 @@
 
 enum { PATIENCE_NS = 50000000, PROBE_NS = 10000000 };
 
-/* Of all who wait one in each period looks whether somebody has died. */
 static void probe(struct shm__queue *queue, u32 n, u64 period_ns) {
-  u64 *probed_ns = &queue->lane[n].shared->probed_ns, now_ns = shm__monotonic_ns();
-  u64 last_ns = shm_load_relaxed(probed_ns); /* relaxed: the compare-and-swap decides */
-  if (now_ns - last_ns < period_ns || !shm_cas(probed_ns, &last_ns, now_ns)) return;
+  if (!shm__our_turn(&queue->lane[n].shared->probed_ns, period_ns, shm__monotonic_ns())) return;
   shm__reap_dead(queue->space);
   shm__lane_serve_line(queue, n); /* a dead one may have had no time to */
 }

@@ -22,13 +22,11 @@
 
 #include "../base/msgint.h"
 #include "../base/point.h"
-#include "../core/members.h"
 #include "../os/clock.h"
-#include "../os/wait.h"
 #include "store_claim.h"
 #include "store_feed.h"
 
-enum { NAP_NS = 25000000, ROUNDS = 100000, ODD_ROUNDS = 200, DEAD_ROUNDS = 2000 };
+enum { ROUNDS = 100000, ODD_ROUNDS = 200, DEAD_ROUNDS = 2000 };
 enum { NEEDS = 3 }; /* status of an attempt: memory is needed first */
 
 /* ---- reading one key ------------------------------------------------------------------------------------------------------- */
@@ -123,25 +121,6 @@ static int alloc(struct shm__store *store, u64 size_bytes, u64 deadline_ns, stru
   return shm__block_alloc(store->space, size_bytes, deadline_ns, ref);
 }
 
-/* Sleep until a lock of a key may be free. owner: who has it. */
-static int wait_for_key(struct shm__store *store, u32 owner, u32 value, u64 deadline_ns) {
-  if (!shm__token_alive(store->space, owner)) {
-    shm__reap(store->space, owner);
-    return SHM_OK;
-  }
-  u64 now_ns = shm__monotonic_ns();
-  if (now_ns >= deadline_ns) {
-    shm_store_relaxed(&store->space->blocker, owner);
-    return SHM_LOCKED;
-  }
-  u64 nap_ns = shm_min(NAP_NS, deadline_ns - now_ns);
-  u32 place = shm__wait_show(store->space, store->id, SHM__WAITS_LOCK);
-  enum shm__wait_result result = shm__futex_wait(store->locks.word, value, nap_ns);
-  shm__wait_hide(store->space, place);
-  if (shm__store_closed(store)) return SHM_CLOSED;
-  return result == SHM__WAIT_SIGNAL ? SHM_INTERRUPTED : SHM_OK;
-}
-
 /* The shard's lock, once nobody else has the key's. */
 static int lock_to_change(struct shm__drawer *drawer, const struct shm__key *key, u64 holder, u64 deadline_ns) {
   struct shm__store *store = drawer->store;
@@ -154,7 +133,7 @@ static int lock_to_change(struct shm__drawer *drawer, const struct shm__key *key
     u32 owner = status == SHM_OK && drawer->shared->claims ? shm__claim_blocks(drawer, key, NULL, holder) : 0;
     if (status == SHM_OK && !owner) return SHM_OK;
     shm__drawer_unlock(drawer);
-    if (status == SHM_OK && announced) status = wait_for_key(store, owner, value, deadline_ns);
+    if (status == SHM_OK && announced) status = shm__claim_wait(store, owner, value, deadline_ns);
     if (status != SHM_OK) return status;
     value = shm__event_announce(store->locks); /* SYNC wake: then it is looked at again */
   }
@@ -166,9 +145,7 @@ static u64 find_live(struct shm__drawer *drawer, const struct shm__key *key, u64
   u64 at = shm__table_find(&drawer->table, key);
   const struct shm_item *item = at ? shm__item(drawer, at) : NULL;
   if (!item || !shm__is_expired(item->expires_ns, now_ns)) return item ? at : 0;
-  shm_write nothing = {0};
-  int tells = drawer->store->feed > 0 && shm__feed_wants(drawer->store, &nothing, key);
-  shm__drawer_remove(drawer, at, tells, shm__drawer_stamp(drawer), waste);
+  shm__drawer_remove(drawer, at, shm__feed_wants(drawer->store, 0, key), waste);
   return 0;
 }
 
@@ -269,10 +246,7 @@ static void apply(struct shm__drawer *drawer, u64 at, const struct shm__change *
   struct shm_store_shard *shared = drawer->shared;
   struct shm_item *item = at ? shm__item(drawer, at) : NULL;
   u64 before_bytes = item ? item->length_bytes : 0;
-  if (!at && supplies->block.offset && piece->length_bytes <= SHM_ITEM_INLINE) { /* it was there, and had no room, and went */
-    shm__waste_add(waste, supplies->block);
-    supplies->block.offset = 0;
-  } else if (at && supplies->block.offset && fits(drawer, at, change->key, piece->length_bytes)) {
+  if (supplies->block.offset && !supplies->needs_block) { /* it had no room when we got this, and has now */
     shm__waste_add(waste, supplies->block);
     supplies->block.offset = 0;
   }
@@ -291,9 +265,8 @@ static void apply(struct shm__drawer *drawer, u64 at, const struct shm__change *
   }
   supplies->block.offset = 0;
   if (tells) supplies->event.offset = 0;
-  shm__item_facts(&(struct shm_item){.version = shared->version, .created = shared->created, .updated = shared->updated,
-                                     .expires_ns = shared->expires_ns, .length_bytes = shared->length_bytes, .codec = shared->codec},
-                  change->facts);
+  struct shm__ref block;
+  told_facts(shared, change->facts, &block);
   shm__drawer_carry_out(drawer, at, waste);
   shm_store_relaxed(&shared->size_bytes, shared->size_bytes + piece->length_bytes - before_bytes); /* relaxed: for people */
 }
@@ -323,7 +296,7 @@ int shm__store_change(struct shm__store *store, struct shm__change *change, u64 
   struct supplies supplies = {.needs_block = change->value && change->value->length_bytes > SHM_ITEM_INLINE};
   u8 encoded[ENCODED_BYTES];
   shm_piece piece = change->value ? *change->value : (shm_piece){encoded, ENCODED_BYTES, SHM__MSGPACK};
-  int tells = store->feed > 0 && shm__feed_wants(store, &change->how, change->key), status;
+  int tells = shm__feed_wants(store, change->how.flags, change->key), status;
   waste.count = 0;
   int needs = supplies.needs_block || (tells && !shm__feed_fits(change->key->length, piece.length_bytes));
   status = tells || shm_load_relaxed(&drawer.shared->soonest_ns) ? shm__feed_make(&drawer, deadline_ns) : SHM_OK;
@@ -347,7 +320,7 @@ int shm__store_change(struct shm__store *store, struct shm__change *change, u64 
 int shm__store_remove(struct shm__store *store, struct shm__change *change, u64 deadline_ns) {
   struct shm__drawer drawer = shm__drawer(store, shm__drawer_of(store, change->key));
   struct shm__waste waste = {.count = 0};
-  int tells = store->feed > 0 && shm__feed_wants(store, &change->how, change->key);
+  int tells = shm__feed_wants(store, change->how.flags, change->key);
   int status = tells || shm_load_relaxed(&drawer.shared->soonest_ns) ? shm__feed_make(&drawer, deadline_ns) : SHM_OK;
   if (status == SHM_OK) status = lock_to_change(&drawer, change->key, change->how.holder, deadline_ns);
   if (status != SHM_OK) return status;
@@ -356,7 +329,7 @@ int shm__store_remove(struct shm__store *store, struct shm__change *change, u64 
   else *change->facts = (shm_item_facts){0};
   if (change->how.flags & SHM_WRITE_IF && change->facts->version != change->how.if_version) status = SHM_MISMATCH;
   else if (!at) status = SHM_NOT_FOUND;
-  if (status == SHM_OK) shm__drawer_remove(&drawer, at, tells, shm__drawer_stamp(&drawer), &waste);
+  if (status == SHM_OK) shm__drawer_remove(&drawer, at, tells, &waste);
   shm__drawer_unlock(&drawer); /* SYNC wake */
   shm__waste_free(store->space, &waste);
   shm__event_notify(store->space, store->watch, UINT32_MAX);

@@ -19,6 +19,9 @@
 #include "../base/point.h"
 #include "../core/members.h"
 #include "../os/clock.h"
+#include "../os/wait.h"
+
+enum { NAP_NS = 25000000 };
 
 int shm__claim_alloc(struct shm__store *store, u32 kind, const struct shm__key *key, u64 deadline_ns, struct shm__ref *ref) {
   int status = shm__block_alloc(store->space, sizeof(struct shm_claim) + key->length, deadline_ns, ref);
@@ -27,6 +30,23 @@ int shm__claim_alloc(struct shm__store *store, u32 kind, const struct shm__key *
   *claim = (struct shm_claim){.kind = kind, .key_length = key->length};
   if (key->length) memcpy(claim + 1, key->bytes, key->length);
   return SHM_OK;
+}
+
+int shm__claim_wait(struct shm__store *store, u32 owner, u32 value, u64 deadline_ns) {
+  if (!shm__token_alive(store->space, owner)) {
+    shm__reap(store->space, owner);
+    return SHM_OK;
+  }
+  u64 now_ns = shm__monotonic_ns();
+  if (now_ns >= deadline_ns) {
+    shm_store_relaxed(&store->space->blocker, owner);
+    return SHM_LOCKED;
+  }
+  u32 place = shm__wait_show(store->space, store->id, SHM__WAITS_LOCK);
+  enum shm__wait_result result = shm__futex_wait(store->locks.word, value, shm_min(NAP_NS, deadline_ns - now_ns));
+  shm__wait_hide(store->space, place);
+  if (shm__store_closed(store)) return SHM_CLOSED;
+  return result == SHM__WAIT_SIGNAL ? SHM_INTERRUPTED : SHM_OK;
 }
 
 static struct shm_claim *claim_at(const struct shm__drawer *drawer, u64 at) {
@@ -111,10 +131,12 @@ u64 shm__claim_list(const struct shm__drawer *drawer, shm_key_lock *locks, u64 r
   EACH_CLAIM(drawer, claim, at) {
     u32 owner = shm_load_acquire(&claim->owner);
     if (claim->kind != SHM_CLAIM_LOCK || !owner || count == room || !shm__token_alive(drawer->store->space, owner)) continue;
-    shm_key_lock *lock = &locks[count++];
-    *lock = (shm_key_lock){.since_ns = claim->since_ns, .token = owner, .structure = drawer->store->id,
-                           .key_length = (u32)shm_min(claim->key_length, sizeof lock->key)};
-    shm_copy_racing(lock->key, claim + 1, lock->key_length);
+    shm_key_lock *lock = &locks[count];
+    u32 length = (u32)shm_min(shm_load_stale32(&claim->key_length), sizeof lock->key); /* once: it may be another's by now */
+    if (!shm__at(drawer->store->space, at, sizeof *claim + length, 16)) continue;
+    *lock = (shm_key_lock){.since_ns = shm_load_stale(&claim->since_ns), .token = owner, .structure = drawer->store->id, .key_length = length};
+    shm_copy_racing(lock->key, claim + 1, length);
+    count++;
   }
   return count;
 }

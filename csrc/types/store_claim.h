@@ -6,6 +6,9 @@
 
 /* Memory for one, HELD by us, with its key. */
 int shm__claim_alloc(struct shm__store *store, u32 kind, const struct shm__key *key, u64 deadline_ns, struct shm__ref *ref);
+/* Sleep until a key's lock may be free that `owner` has; value: of the event store->locks, announced before the shards were
+ * looked at last. SHM_OK: look again; SHM_LOCKED: the deadline has come; SHM_CLOSED; SHM_INTERRUPTED. No lock may be held. */
+int shm__claim_wait(struct shm__store *store, u32 owner, u32 value, u64 deadline_ns);
 
 /* ---- with the shard's lock ---- */
 /* The lock of a key; NULL: there is none. *at: its payload offset. */

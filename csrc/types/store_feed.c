@@ -29,8 +29,8 @@
 
 enum { FEED_LEAST = 8, SHARE = 4 }; /* all rings of a store take at most this part of the space */
 
-int shm__feed_wants(const struct shm__store *store, const shm_write *how, const struct shm__key *key) {
-  if (how->flags & SHM_WRITE_SILENT) return 0;
+int shm__feed_wants(const struct shm__store *store, u32 flags, const struct shm__key *key) {
+  if (store->feed == 0 || flags & SHM_WRITE_SILENT) return 0;
   for (u32 at = 0; at < store->quiet_bytes;) {
     u32 length = (u32)strnlen((const char *)store->quiet + at, store->quiet_bytes - at);
     if (shm__glob_match(store->quiet + at, length, key->bytes, key->length)) return 0;

@@ -4,8 +4,8 @@
 
 #include "store_shard.h"
 
-/* Does a change of this key give an event? */
-int shm__feed_wants(const struct shm__store *store, const shm_write *how, const struct shm__key *key);
+/* Does a change of this key give an event? flags: SHM_WRITE_*. */
+int shm__feed_wants(const struct shm__store *store, u32 flags, const struct shm__key *key);
 /* See that the shard has a ring, if there is memory for one. Without a lock. SHM_OK, also without memory; as shm__lock. */
 int shm__feed_make(struct shm__drawer *drawer, u64 deadline_ns);
 /* Does key and value fit into a slot? */

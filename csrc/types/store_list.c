@@ -12,7 +12,6 @@
 #include <string.h>
 
 #include "../base/glob.h"
-#include "../core/members.h"
 #include "../os/clock.h"
 #include "../os/wait.h"
 #include "store_claim.h"
@@ -310,8 +309,7 @@ static int remove_key(struct walk *walk, u64 at, const u8 *key, u32 length, void
   struct shm__waste waste;
   struct shm__key wanted = {key, length, 0};
   waste.count = 0;
-  int tells = store->feed > 0 && shm__feed_wants(store, removal->how, &wanted);
-  shm__drawer_remove(&walk->drawer, at, tells, shm__drawer_stamp(&walk->drawer), &waste);
+  shm__drawer_remove(&walk->drawer, at, shm__feed_wants(store, removal->how->flags, &wanted), &waste);
   shm__waste_free(store->space, &waste);
   return SHM_OK;
 }
@@ -325,18 +323,11 @@ int shm__store_remove_all(struct shm__store *store, const struct shm__glob *glob
   if (status != SHM_OK) return status;
   for (int announced = 0;; announced = 1) {
     status = lock_all(store, glob, how->holder, deadline_ns, &owner);
+    if (status == SHM_TIMEOUT && announced) status = SHM_LOCKED; /* a key was, when we looked last */
+    if (status == SHM_OK && !owner) break;
+    if (status == SHM_OK && shm__store_closed(store)) status = SHM_CLOSED;
+    if (status == SHM_OK && announced) status = shm__claim_wait(store, owner, value, deadline_ns);
     if (status != SHM_OK) return status;
-    if (!owner) break;
-    if (announced) {
-      u64 now_ns = shm__monotonic_ns();
-      if (!shm__token_alive(store->space, owner)) shm__reap(store->space, owner);
-      else if (now_ns >= deadline_ns) {
-        shm_store_relaxed(&store->space->blocker, owner);
-        return SHM_LOCKED;
-      }
-      else if (shm__futex_wait(store->locks.word, value, shm_min(NAP_NS, deadline_ns - now_ns)) == SHM__WAIT_SIGNAL) return SHM_INTERRUPTED;
-    }
-    if (shm__store_closed(store)) return SHM_CLOSED;
     value = shm__event_announce(store->locks); /* SYNC wake: then it is looked at again */
   }
   removal.now_ns = shm__space_clock(store->space);
@@ -377,9 +368,8 @@ static int sweep_slice(struct walk *walk, u64 now_ns, u64 *soonest_ns) {
     if (shm__is_expired(expires_ns, now_ns)) {
       struct shm__waste waste;
       struct shm__key wanted = {walk->last, length, 0};
-      shm_write nothing = {0};
       waste.count = 0;
-      shm__drawer_remove(&walk->drawer, at, store->feed > 0 && shm__feed_wants(store, &nothing, &wanted), shm__drawer_stamp(&walk->drawer), &waste);
+      shm__drawer_remove(&walk->drawer, at, shm__feed_wants(store, 0, &wanted), &waste);
       shm__waste_free(store->space, &waste);
     } else if (expires_ns && (*soonest_ns == 0 || expires_ns < *soonest_ns)) {
       *soonest_ns = expires_ns;

@@ -171,14 +171,14 @@ void shm__drawer_carry_out(struct shm__drawer *drawer, u64 at, struct shm__waste
   shm_store_release(&shared->changing, 0);
 }
 
-void shm__drawer_remove(struct shm__drawer *drawer, u64 at, int tells, u64 stamp, struct shm__waste *waste) {
+void shm__drawer_remove(struct shm__drawer *drawer, u64 at, int tells, struct shm__waste *waste) {
   struct shm_store_shard *shared = drawer->shared;
   struct shm_item *item = shm__item(drawer, at);
   u64 length_bytes = item->length_bytes;
   shared->change = SHM_CHANGE_REMOVE;
   shared->tells = tells != 0;
   shared->number = shared->tail;
-  shared->stamp = stamp;
+  shared->stamp = shm__drawer_stamp(drawer);
   shared->event_block = 0;
   SHM_POINT("store.told");
   shm_store_release(&shared->changing, at); /* SYNC store.changing */

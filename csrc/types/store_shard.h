@@ -72,7 +72,7 @@ static inline u64 shm__drawer_stamp(struct shm__drawer *drawer) {
 /* Carry out the change that stands in the shard (shared->change, ...) for this item, and publish its event. */
 void shm__drawer_carry_out(struct shm__drawer *drawer, u64 at, struct shm__waste *waste);
 /* Remove an item. */
-void shm__drawer_remove(struct shm__drawer *drawer, u64 at, int tells, u64 stamp, struct shm__waste *waste);
+void shm__drawer_remove(struct shm__drawer *drawer, u64 at, int tells, struct shm__waste *waste);
 static inline void shm__expires(struct shm__drawer *drawer, u64 expires_ns) {
   struct shm_store_shard *shared = drawer->shared;
   if (expires_ns == 0) return;

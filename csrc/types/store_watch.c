@@ -154,11 +154,9 @@ static int look(void *context) {
   return SHM_EMPTY;
 }
 
-/* Of all who sleep one in each period looks whether somebody has died, whose change is finished then, and told. */
+/* The change of one who has died is finished then, and told. */
 static void probe(struct shm__store *store) {
-  u64 *probed_ns = &store->shared->probed_ns, now_ns = shm__monotonic_ns();
-  u64 last_ns = shm_load_relaxed(probed_ns); /* relaxed: the compare-and-swap decides */
-  if (now_ns - last_ns >= SHM__NAP_NS / 2 && shm_cas(probed_ns, &last_ns, now_ns)) shm__reap_dead(store->space);
+  if (shm__our_turn(&store->shared->probed_ns, SHM__NAP_NS / 2, shm__monotonic_ns())) shm__reap_dead(store->space);
 }
 
 /* Sleep until there may be an event. */

@@ -79,11 +79,8 @@ static void serve_line(struct shm__tuples *tuples, const struct shm__key *key) {
   }
 }
 
-/* Of all who wait one in each period looks whether somebody has died. */
 static void probe(struct shm__tuples *tuples, const struct shm__key *key, u64 period_ns) {
-  u64 *probed_ns = &tuples->shared->probed_ns, now_ns = shm__monotonic_ns();
-  u64 last_ns = shm_load_relaxed(probed_ns); /* relaxed: the compare-and-swap decides */
-  if (now_ns - last_ns < period_ns || !shm_cas(probed_ns, &last_ns, now_ns)) return;
+  if (!shm__our_turn(&tuples->shared->probed_ns, period_ns, shm__monotonic_ns())) return;
   shm__reap_dead(tuples->space);
   serve_line(tuples, key); /* a dead one may have had no time to */
 }

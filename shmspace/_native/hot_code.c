@@ -11,6 +11,17 @@ int hot_append(PyObject *list, PyObject *value) {
   return status;
 }
 
+PyObject *hot_named(PyObject *type, PyObject **items, Py_ssize_t count) {
+  Py_ssize_t made = 0;
+  while (made < count && items[made]) made++;
+  PyObject *tuple = made == count ? PyType_GenericAlloc((PyTypeObject *)type, count) : NULL;
+  for (Py_ssize_t i = 0; i < count; i++) {
+    if (tuple) PyTuple_SetItem(tuple, i, items[i]);
+    else Py_XDECREF(items[i]);
+  }
+  return tuple;
+}
+
 static PyObject *keep(PyObject *object) {
   Py_XINCREF(object);
   return object;

@@ -34,6 +34,9 @@ PyObject *hot_decoded(const Coder *coder, uint32_t number, PyObject *data);
  * with an exception: owner's _refuse_length says what is wrong with a long one. */
 int hot_encode_all(PyObject *owner, const Coder *coder, PyObject *list, PyObject *kept, shm_piece *pieces);
 
+/* A named tuple of these items, without a call of its Python constructor. The items are given up; where one is NULL: NULL. */
+PyObject *hot_named(PyObject *type, PyObject **items, Py_ssize_t count);
+
 /* Append and give up value, which may be NULL: 0, or -1 with an exception. */
 int hot_append(PyObject *list, PyObject *value);
 

@@ -58,22 +58,11 @@ PyObject *log_record(Pages *self, const shm_seen *seen, int *status) {
     return NULL;
   }
   *status = SHM_OK;
-  PyObject *offset = PyLong_FromUnsignedLongLong(seen->offset), *time = PyLong_FromLongLong(seen->time_ns);
-  PyObject *type = key && data && offset && time ? type_of(self, seen->codec) : NULL;
-  PyObject *record = type ? PyType_GenericAlloc((PyTypeObject *)type, 4) : NULL;
+  PyObject *type = type_of(self, seen->codec);
+  PyObject *items[] = {type ? PyLong_FromUnsignedLongLong(seen->offset) : NULL, PyLong_FromLongLong(seen->time_ns), key, data};
+  PyObject *record = hot_named(type, items, 4);
   Py_XDECREF(type);
-  if (!record) {
-    Py_XDECREF(key);
-    Py_XDECREF(data);
-    Py_XDECREF(offset);
-    Py_XDECREF(time);
-    return NULL;
-  }
-  PyTuple_SetItem(record, 0, offset);
-  PyTuple_SetItem(record, 1, time);
-  PyTuple_SetItem(record, 2, key);
-  PyTuple_SetItem(record, 3, data);
-  PyObject_GC_UnTrack(record); /* nothing in it can lead back to it */
+  if (record) PyObject_GC_UnTrack(record); /* nothing in it can lead back to it */
   return record;
 }
 

@@ -154,13 +154,8 @@ PyObject *cabinet_entry(Cabinet *self, PyObject *key, PyObject *value, const shm
   if (!value) return NULL;
   PyObject *items[] = {PyUnicode_FromObject(key), value, PyLong_FromLongLong(facts->created), PyLong_FromLongLong(facts->updated),
                        PyLong_FromUnsignedLongLong(facts->version)};
-  PyObject *entry = items[0] && items[2] && items[3] && items[4] ? PyType_GenericAlloc((PyTypeObject *)self->entry_type, 5) : NULL;
-  if (!entry) {
-    for (int i = 0; i < 5; i++) Py_XDECREF(items[i]);
-    return NULL;
-  }
-  for (int i = 0; i < 5; i++) PyTuple_SetItem(entry, i, items[i]);
-  if (is_leaf(value)) PyObject_GC_UnTrack(entry);
+  PyObject *entry = hot_named(self->entry_type, items, 5);
+  if (entry && is_leaf(value)) PyObject_GC_UnTrack(entry);
   return entry;
 }
 

@@ -1,7 +1,7 @@
 /* hot_watch.c: Watch, a place in the events of a store; see hot_store.c.
  *
- * What was taken from the C core stays in `kept` until its call returns: a call that a signal interrupts has lost nothing. One
- * thread at a time asks the C core; `turn` is whose turn it is.
+ * What was taken from the C core is kept until its call returns: a call that a signal interrupts has lost nothing. The bytes of
+ * an event are the C core's until it is asked again. One thread at a time asks it; `turn` is whose turn it is.
  */
 #include "hot_store.h"
 
@@ -13,7 +13,9 @@ typedef struct {
   PyObject *event_type;
   shm_watch *watch;
   PyThread_type_lock turn;
-  PyObject *kept;    /* (seq, op, key, data, codec, created, updated, version), or NULL */
+  shm_event kept;    /* taken and not given yet, if keeps */
+  int keeps;
+  uint64_t taken;    /* how many were: says which one is kept */
   uint64_t missed;   /* of a gap that is still to be told of */
   uint64_t lost;     /* of all gaps */
   uint64_t last_seq; /* the highest of the events given */
@@ -23,30 +25,20 @@ typedef struct {
   uint32_t epoch;    /* of forks, when it was bound */
 } Watch;
 
-/* What an event says, as objects of ours; NULL with an exception. */
-static PyObject *parts_of(const shm_event *event) {
-  const shm_item_facts *item = &event->item;
-  return Py_BuildValue("KIs#y#ILLK", (unsigned long long)event->seq, (unsigned int)event->op, (const char *)event->key,
-                       (Py_ssize_t)event->key_length, event->value ? (const char *)event->value : "",
-                       (Py_ssize_t)item->length_bytes, (unsigned int)item->codec, (long long)item->created, (long long)item->updated,
-                       (unsigned long long)item->version);
-}
-
-/* Ask the C core once: SHM_OK if there is something to be told now, or RAISED. */
+/* Ask the C core once: SHM_OK if there is something to be told now. */
 static int ask(Watch *self, uint64_t deadline_ns) {
-  shm_event event;
   int status;
-  if (self->kept || self->missed) return SHM_OK;
+  if (self->keeps || self->missed) return SHM_OK;
   Py_BEGIN_ALLOW_THREADS
-  status = shm_watch_next(self->watch, deadline_ns, &event);
+  status = shm_watch_next(self->watch, deadline_ns, &self->kept);
   Py_END_ALLOW_THREADS
   if (status == SHM_LAGGED) {
-    self->missed = event.lost ? event.lost : 1;
+    self->missed = self->kept.lost ? self->kept.lost : 1;
     return SHM_OK;
   }
-  if (status != SHM_OK) return status;
-  self->kept = parts_of(&event);
-  return self->kept ? SHM_OK : RAISED;
+  self->keeps = status == SHM_OK;
+  self->taken++;
+  return status;
 }
 
 /* In turn; SHM_EMPTY if that has not come before the deadline. arm: have the bell rung for what is not there yet. */
@@ -68,40 +60,36 @@ static int ask_in_turn(Watch *self, uint64_t deadline_ns, int arm) {
 }
 
 /* ---- what is given ---------------------------------------------------------------------------------------------------------- */
-static PyObject *event_of(Watch *self, PyObject *parts) {
+static PyObject *event_of(const Watch *self) {
   Cabinet *store = (Cabinet *)self->store;
-  shm_item_facts facts = {0};
-  unsigned long long seq, version;
-  unsigned int op, codec;
-  long long created, updated;
-  PyObject *key, *data;
-  if (!PyArg_ParseTuple(parts, "KIOOILLK", &seq, &op, &key, &data, &codec, &created, &updated, &version)) return NULL;
-  facts.created = created;
-  facts.updated = updated;
-  facts.version = version;
-  PyObject *entry = cabinet_entry(store, key, hot_decoded(&store->coder, codec, data), &facts);
-  if (!entry) return NULL;
-  return PyObject_CallFunction(self->event_type, "sONK", op == SHM_EVENT_DEL ? "del" : "set", key, entry, seq);
+  const shm_event event = self->kept;
+  const char *value = event.value ? (const char *)event.value : "";
+  PyObject *key = PyUnicode_DecodeUTF8((const char *)event.key, (Py_ssize_t)event.key_length, NULL);
+  PyObject *data = key ? PyBytes_FromStringAndSize(value, (Py_ssize_t)event.item.length_bytes) : NULL;
+  PyObject *entry = data ? cabinet_entry(store, key, hot_decoded(&store->coder, event.item.codec, data), &event.item) : NULL;
+  Py_XDECREF(data);
+  if (!entry) {
+    Py_XDECREF(key);
+    return NULL;
+  }
+  PyObject *items[] = {PyUnicode_InternFromString(event.op == SHM_EVENT_DEL ? "del" : "set"), key, entry,
+                       PyLong_FromUnsignedLongLong(event.seq)};
+  return hot_named(self->event_type, items, 4);
 }
 
 /* The event that is kept, a new reference; NULL with an exception; or NULL without one: another call was given it. */
 static PyObject *give(Watch *self) {
-  PyObject *parts = self->kept;
-  if (!parts) return NULL;
-  Py_INCREF(parts);
-  PyObject *event = event_of(self, parts);
+  if (!self->keeps) return NULL;
+  uint64_t taken = self->taken, seq = self->kept.seq;
+  PyObject *event = event_of(self); /* which may run Python code, and so other threads */
   int lost = !event && PyErr_ExceptionMatches(PyExc_Exception); /* it cannot be read: on with the next */
-  if (event && PyErr_CheckSignals() != 0) {
-    Py_DECREF(event);
-    event = NULL;
-  }
-  if (self->kept != parts) Py_CLEAR(event);
-  else if (event || lost) {
-    uint64_t seq = PyLong_AsUnsignedLongLong(PyTuple_GetItem(parts, 0));
+  if (event && PyErr_CheckSignals() != 0) Py_CLEAR(event);
+  if (!self->keeps || self->taken != taken) {
+    Py_CLEAR(event);
+  } else if (event || lost) {
     if (seq > self->last_seq) self->last_seq = seq;
-    Py_CLEAR(self->kept);
+    self->keeps = 0;
   }
-  Py_DECREF(parts);
   return event;
 }
 
@@ -121,7 +109,7 @@ static PyObject *next_event(Watch *self, int64_t timeout_ns) {
   if (timeout_ns >= 0) limit_ns = shm_monotonic_ns() + (uint64_t)timeout_ns;
   for (;;) {
     if (self->closed) return NULL; /* StopIteration */
-    if (self->missed && !self->kept) {
+    if (self->missed && !self->keeps) {
       tell_of_gap(self);
       return NULL;
     }
@@ -140,7 +128,6 @@ static PyObject *next_event(Watch *self, int64_t timeout_ns) {
     looked = 1;
     /* after a fork a thread that is not here may have the turn */
     status = self->epoch == shm_fork_epoch() ? ask_in_turn(self, slice_ns, 0) : SHM_FORKED;
-    if (status == RAISED) return NULL;
     if (status == SHM_BUSY || status == SHM_TIMEOUT || status == SHM_INTERRUPTED) status = SHM_EMPTY;
     if (status == SHM_OK || status == SHM_EMPTY || self->closed) continue;
     PyObject *done = PyObject_CallMethod((PyObject *)self, "_fail", "i", status);
@@ -168,7 +155,6 @@ static PyObject *watch_look(PyObject *object, PyObject *unused) {
   Watch *self = (Watch *)object;
   (void)unused;
   int status = self->epoch == shm_fork_epoch() ? ask_in_turn(self, 0, 1) : SHM_FORKED;
-  if (status == RAISED) return NULL;
   return PyBool_FromLong(status != SHM_EMPTY && status != SHM_BUSY && status != SHM_TIMEOUT && status != SHM_INTERRUPTED);
 }
 
@@ -239,7 +225,6 @@ static void watch_dealloc(PyObject *object) {
   Watch *self = (Watch *)object;
   PyTypeObject *type = Py_TYPE(object);
   if (self->turn) PyThread_free_lock(self->turn);
-  Py_XDECREF(self->kept);
   Py_XDECREF(self->store);
   Py_XDECREF(self->event_type);
   freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);

@@ -22,7 +22,7 @@ static void stop_in_the_middle(void *context) {
 static shm_space *robber;
 
 /* Called between the look for the name and its entry: another member takes the directory in between. */
-static int make_and_rob(struct shm__space *space, u32 id, void *options, u64 deadline_ns, struct shm__ref *main) {
+static int make_and_rob(struct shm__space *space, u32 id, const void *options, u64 deadline_ns, struct shm__ref *main) {
   (void)id, (void)options;
   OK(shm__lock(robber, &robber->directory->lock, in_ns(LONG), 0));
   return shm__block_alloc(space, 50000, deadline_ns, main);

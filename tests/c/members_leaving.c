@@ -15,7 +15,7 @@ static u32 *stage;
 /* A kind of structure whose recovery takes its lock and then time. */
 static u32 *word_of(shm_space *space, u64 main) { return shm__at(space, main, sizeof(u32), 4); }
 
-static int make(struct shm__space *space, u32 id, void *options, u64 deadline_ns, struct shm__ref *main) {
+static int make(struct shm__space *space, u32 id, const void *options, u64 deadline_ns, struct shm__ref *main) {
   (void)id, (void)options;
   OK(shm__block_alloc(space, 64, deadline_ns, main));
   *word_of(space, main->offset) = 0;

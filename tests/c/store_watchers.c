@@ -109,7 +109,7 @@ static void run(u32 shards, u32 feed) {
   run_workers(WRITERS + WATCHERS, work, shared);
   shm_store_facts facts;
   u64 counts[64];
-  OK(shm_store_stat(store, in_ns(LONG), &facts, counts));
+  OK(shm_store_stat(store, &facts, counts));
   SAME(facts.watchers, 0);
   SAME(facts.keys, KEYS);
   shm_store_free(store);

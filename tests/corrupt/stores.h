@@ -77,7 +77,7 @@ static void look_at_store(shm_store *store) {
   for (u32 i = 0; i < 4; i++) read_keys(store, globs[i], i % 3);
   int64_t length = DO(shm_store_length, store);
   if (length < 0) documented("shm_store_length", (int)length);
-  CALL(shm_store_stat, store, soon(), &store_facts, counts);
+  CALL(shm_store_stat, store, &store_facts, counts);
   DO(shm_store_holder, store, "b0", 2, &since_ns);
 }
 

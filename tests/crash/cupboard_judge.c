@@ -236,7 +236,7 @@ static void judge_listing(struct world *world) {
     at += sizeof length + length;
   }
   shm_store_free_keys(listed);
-  if (shm_store_stat(cupboard.store, patience_ns(), &facts, counts) != SHM_OK) blame(world, "no figures of the store");
+  if (shm_store_stat(cupboard.store, &facts, counts) != SHM_OK) blame(world, "no figures of the store");
   if (there != count || (uint64_t)shm_store_length(cupboard.store) != count || facts.keys != count || facts.size_bytes != bytes) {
     blame(world, "%llu keys (%llu bytes) are there, %llu are listed, %llu counted (%llu bytes)", (unsigned long long)there,
           (unsigned long long)bytes, (unsigned long long)count, (unsigned long long)facts.keys, (unsigned long long)facts.size_bytes);

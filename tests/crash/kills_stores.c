@@ -211,7 +211,7 @@ static void balance_figures(struct world *world) {
   uint8_t *keys;
   uint64_t counts[SHARDS], size_bytes, count = 0;
   shm_nap_ns(2 * SOON_NS); /* what expires has done so */
-  int status = shm_store_stat(store, patience_ns(), &facts, counts);
+  int status = shm_store_stat(store, &facts, counts);
   if (status != SHM_OK) fail(world, "figures", status);
   status = shm_store_keys(store, NULL, 0, SHM_KEYS_SORTED, INT64_MIN, INT64_MAX, UINT64_MAX, patience_ns(), &keys, &size_bytes, &count);
   if (status != SHM_OK) fail(world, "listing what is left", status);
