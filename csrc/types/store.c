@@ -307,12 +307,13 @@ int shm__store_change(struct shm__store *store, struct shm__change *change, u64 
     if (status != SHM_OK) break;
     status = attempt(&drawer, change, tells, &supplies, &piece, encoded, &waste);
     shm__drawer_unlock(&drawer); /* SYNC wake */
-    shm__waste_free(store->space, &waste);
     if (status != NEEDS) break;
+    shm__waste_free(store->space, &waste);
     needs = 1;
   }
-  if (supplies.item.offset || supplies.block.offset || supplies.event.offset) return_supplies(store, &supplies);
   shm__event_notify(store->space, store->watch, UINT32_MAX); /* also of a refused one: a key may have been found expired */
+  shm__waste_free(store->space, &waste);
+  if (supplies.item.offset || supplies.block.offset || supplies.event.offset) return_supplies(store, &supplies);
   if (status == SHM_OK && supplies.needs_item) shm__drawer_fit(&drawer);
   return status;
 }
@@ -331,8 +332,8 @@ int shm__store_remove(struct shm__store *store, struct shm__change *change, u64 
   else if (!at) status = SHM_NOT_FOUND;
   if (status == SHM_OK) shm__drawer_remove(&drawer, at, tells, &waste);
   shm__drawer_unlock(&drawer); /* SYNC wake */
-  shm__waste_free(store->space, &waste);
   shm__event_notify(store->space, store->watch, UINT32_MAX);
+  shm__waste_free(store->space, &waste);
   if (status == SHM_OK) shm__drawer_fit(&drawer);
   return status;
 }
