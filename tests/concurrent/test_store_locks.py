@@ -28,7 +28,8 @@ from tests.helpers.peer_wait import Call, blocked
 from tests.helpers.scenario_kills import Fleet, kill_while_working
 from tests.helpers.store_model import drained
 
-KILLS = max(1, int(os.environ.get("SHMSPACE_KILLS", "100")) // 5)
+ALL_KILLS = int(os.environ.get("SHMSPACE_KILLS", "100"))
+KILLS = max(1, ALL_KILLS // 5)
 SHORT_S = 0.3
 THREADS = 4
 
@@ -383,6 +384,26 @@ def test_a_process_of_many_waiting_threads_is_killed_many_times(space: shmspace.
                 thread.join()
             before = store["k/sum"]
             assert work.add_one(store) == before + 1
+
+
+def test_the_lock_goes_on_though_each_holder_is_killed_before_many_who_wait(space: shmspace.Space) -> None:
+    """As many wait as holders are killed, at most a thousand: each of those that are left gets it once."""
+    threads = 5 if ALL_KILLS < 1000 else 50
+    store, ends = space.store("l"), space.tuples("ends")
+    kills, processes = max(1, ALL_KILLS), max(2, min(ALL_KILLS, 1000) // threads)
+    with Nursery() as nursery, store.watch("k/held") as holders, store.watch("standing") as standing:
+        for _ in range(processes):
+            nursery.start(work.stand_in_line, space.name, threads)
+        while next(standing).entry.value < processes * threads:
+            pass
+        for number in range(kills):
+            pid, owner_died = next(holders).entry.value
+            assert owner_died == (number > 0)
+            nursery.start(work.stand_in_line, space.name, threads)
+            nursery.kill(pid)
+        ends.out("over", True)
+        assert nursery.all_ended() == [0] * processes
+    assert store["passes"] == kills + processes * threads
 
 
 def add_up_to(store: shmspace.Store, target: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -179,6 +180,22 @@ def add_in_threads(name: str, threads: int) -> None:
     with shmspace.open(name, create=False) as space:
         store = space.store("l")
         for call in [Call(add) for _ in range(threads)]:
+            call.result()
+
+
+def stand_in_line(name: str, threads: int) -> None:
+    """Threads that want the lock of k/held: who gets it says who it is there, and keeps it until killed, or until "over"."""
+
+    def stand() -> None:
+        store.incr("standing")
+        with store.lock("k/held") as held:
+            store.incr("passes")
+            held.set([os.getpid(), held.owner_died])
+            ends.read("over")
+
+    with shmspace.open(name, create=False) as space:
+        store, ends = space.store("l"), space.tuples("ends")
+        for call in [Call(stand) for _ in range(threads)]:
             call.result()
 
 
