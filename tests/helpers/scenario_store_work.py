@@ -184,7 +184,7 @@ def add_in_threads(name: str, threads: int) -> None:
 
 
 def stand_in_line(name: str, threads: int) -> None:
-    """Threads that want the lock of k/held: who gets it says who it is there, and keeps it until killed, or until "over"."""
+    """Threads that want the lock of k/held: who gets it says so there, and keeps it until killed, or until "over"."""
 
     def stand() -> None:
         store.incr("standing")
