@@ -102,16 +102,15 @@ struct shm__opening {
 
 static inline int shm__handle_make(const struct shm__opening *how, struct shm__space *space, const char *name, u32 name_length,
                                    u64 deadline_ns, struct shm__handle **handle) {
-  struct shm__handle *made = calloc(1, how->size_bytes);
-  if (!made) return shm__fail(SHM_SPACE_FULL, "no memory");
+  *handle = calloc(1, how->size_bytes);
+  if (!*handle) return shm__fail(SHM_SPACE_FULL, "no memory");
   struct shm__maker maker = {how->make, how->options};
-  int status = shm__handle_open(made, space, how->kind, name, name_length, how->create ? &maker : NULL, deadline_ns);
+  int status = shm__handle_open(*handle, space, how->kind, name, name_length, how->create ? &maker : NULL, deadline_ns);
   if (status == SHM_OK) {
-    status = how->bind(&made, shm__handle_main(made), how->options, how->given);
-    if (status != SHM_OK) shm__handle_let_go(made);
+    status = how->bind(handle, shm__handle_main(*handle), how->options, how->given);
+    if (status != SHM_OK) shm__handle_let_go(*handle);
   }
-  if (status == SHM_OK) *handle = made;
-  else free(made);
+  if (status != SHM_OK) free(*handle);
   return status;
 }
 
