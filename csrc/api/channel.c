@@ -34,7 +34,9 @@ static int check_options(const struct shm__ring *ring, const shm_channel_options
   if (given & SHM_GIVEN_CAPACITY && wanted->capacity != ring->capacity) {
     return shm__mismatch("channel", "capacity", ring->capacity, wanted->capacity);
   }
-  if (given & SHM_GIVEN_REPLAY && wanted->replay != ring->replay) return shm__mismatch("channel", "replay", ring->replay, wanted->replay);
+  if (given & SHM_GIVEN_REPLAY && wanted->replay != ring->replay) {
+    return shm__mismatch("channel", "replay", ring->replay, wanted->replay);
+  }
   if (given & SHM_GIVEN_MAX_MESSAGE && wanted->max_message_bytes != ring->max_message_bytes) {
     return shm__mismatch("channel", "max_message", ring->max_message_bytes, wanted->max_message_bytes);
   }
@@ -65,7 +67,8 @@ int shm_channel_open(shm_space *space, const char *name, uint32_t name_length, c
     if (space->readonly) {
       status = open_readonly(space, name, name_length, made);
     } else {
-      status = shm__directory_open(space, SHM_KIND_CHANNEL, name, name_length, create ? &maker : NULL, deadline_ns, &made->structure);
+      status = shm__directory_open(space, SHM_KIND_CHANNEL, name, name_length, create ? &maker : NULL, deadline_ns,
+                                   &made->structure);
       if (status == SHM_OK) status = shm__ring_bind(space, made->structure->main, &made->core.ring);
     }
     if (status == SHM_OK) status = check_options(&made->core.ring, options, given);

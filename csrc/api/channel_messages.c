@@ -80,7 +80,9 @@ int shm_channel_send_many(shm_channel *writer, const shm_piece *pieces, uint64_t
       const shm_piece *piece = &pieces[*done + ready];
       ready_bytes += piece->length_bytes;
       status = check_writable(writer, piece->length_bytes);
-      if (status == SHM_OK) status = prepare(&writer->core, piece->data, piece->length_bytes, piece->codec, deadline_ns, &messages[ready]);
+      if (status == SHM_OK) {
+        status = prepare(&writer->core, piece->data, piece->length_bytes, piece->codec, deadline_ns, &messages[ready]);
+      }
       ready += status == SHM_OK;
     }
     int sending = ready ? shm__channel_send(&writer->core, messages, ready, deadline_ns, &sent) : SHM_OK;

@@ -36,15 +36,18 @@ static int check_options(const struct shm__log *log, const shm_log_options *want
     u32 bit;
     const char *name;
     u64 found, asked;
-  } numbers[] = {{SHM_GIVEN_START_OFFSET, "start_offset", main->start_offset, wanted->start_offset},
-                 {SHM_GIVEN_SEGMENT_SIZE, "segment_size", main->segment_size, wanted->segment_size},
-                 {SHM_GIVEN_MAX_RECORD, "max_record", main->max_record_bytes, wanted->max_record_bytes},
-                 {SHM_GIVEN_ROLLOVER, "rollover", main->rollover_bytes, wanted->rollover_bytes},
-                 {SHM_GIVEN_SHARDS, "shards", main->shards, wanted->shards},
-                 {SHM_GIVEN_KEY_INDEX, "key_index", main->flags & SHM_LOG_KEY_INDEX ? 1 : 0, wanted->flags & SHM_LOG_KEY_INDEX ? 1 : 0},
-                 {SHM_GIVEN_TIME_INDEX, "time_index", main->flags & SHM_LOG_TIME_INDEX ? 1 : 0, wanted->flags & SHM_LOG_TIME_INDEX ? 1 : 0}};
+  } numbers[] = {
+      {SHM_GIVEN_START_OFFSET, "start_offset", main->start_offset, wanted->start_offset},
+      {SHM_GIVEN_SEGMENT_SIZE, "segment_size", main->segment_size, wanted->segment_size},
+      {SHM_GIVEN_MAX_RECORD, "max_record", main->max_record_bytes, wanted->max_record_bytes},
+      {SHM_GIVEN_ROLLOVER, "rollover", main->rollover_bytes, wanted->rollover_bytes},
+      {SHM_GIVEN_SHARDS, "shards", main->shards, wanted->shards},
+      {SHM_GIVEN_KEY_INDEX, "key_index", main->flags & SHM_LOG_KEY_INDEX ? 1 : 0, wanted->flags & SHM_LOG_KEY_INDEX ? 1 : 0},
+      {SHM_GIVEN_TIME_INDEX, "time_index", main->flags & SHM_LOG_TIME_INDEX ? 1 : 0, wanted->flags & SHM_LOG_TIME_INDEX ? 1 : 0}};
   for (u32 i = 0; i < sizeof numbers / sizeof *numbers; i++) {
-    if (given & numbers[i].bit && numbers[i].found != numbers[i].asked) return shm__mismatch("log", numbers[i].name, numbers[i].found, numbers[i].asked);
+    if (given & numbers[i].bit && numbers[i].found != numbers[i].asked) {
+      return shm__mismatch("log", numbers[i].name, numbers[i].found, numbers[i].asked);
+    }
   }
   if (given & SHM_GIVEN_SHARDER && (main->sharder_bytes != wanted->sharder_bytes ||
                                     memcmp(shm__log_sharder(log), wanted->sharder, wanted->sharder_bytes) != 0)) {
@@ -192,11 +195,18 @@ void shm_log_wake(shm_log *log, uint32_t shard) {
 static int prepare(const struct shm__log *log, const shm_append *piece, u64 deadline_ns, struct shm__append *record) {
   u64 size_bytes = piece->key_bytes + piece->data_bytes;
   if (size_bytes > log->max_record_bytes) {
-    return shm__fail(SHM_TOO_LARGE, "a record of %llu bytes (key and data) is longer than max_record=%llu; make the log with a larger one",
+    return shm__fail(SHM_TOO_LARGE,
+                     "a record of %llu bytes (key and data) is longer than max_record=%llu; make the log with a larger one",
                      (unsigned long long)size_bytes, (unsigned long long)log->max_record_bytes);
   }
-  *record = (struct shm__append){.time_ns = piece->time_ns, .data_bytes = piece->data_bytes, .key = piece->key, .data = piece->data,
-                                 .key_bytes = piece->key_bytes, .codec = piece->codec, .flags = piece->flags, .stamped = piece->stamped};
+  *record = (struct shm__append){.time_ns = piece->time_ns,
+                                 .data_bytes = piece->data_bytes,
+                                 .key = piece->key,
+                                 .data = piece->data,
+                                 .key_bytes = piece->key_bytes,
+                                 .codec = piece->codec,
+                                 .flags = piece->flags,
+                                 .stamped = piece->stamped};
   if (size_bytes <= SHM_RECORD_INLINE) return SHM_OK;
   int status = shm__block_alloc(log->space, size_bytes, deadline_ns, &record->block);
   if (status != SHM_OK) return status;

@@ -15,7 +15,8 @@ static inline int shm__mismatch(const char *kind, const char *option, u64 found,
 
 static inline int shm__check_codec(const char *kind, const u8 *found, const char *asked, u32 given) {
   if (!(given & SHM_GIVEN_CODEC) || strncmp(asked, (const char *)found, 32) == 0) return SHM_OK;
-  return shm__fail(SHM_MISMATCH, "the %s was made with codec=\"%.32s\"; codec=\"%.32s\" was asked for", kind, (const char *)found, asked);
+  return shm__fail(SHM_MISMATCH, "the %s was made with codec=\"%.32s\"; codec=\"%.32s\" was asked for", kind, (const char *)found,
+                   asked);
 }
 
 #endif

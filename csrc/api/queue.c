@@ -130,7 +130,8 @@ int shm_queue_put_many(shm_queue *queue, uint32_t lane, const shm_piece *pieces,
       status = shm__prepare(space, piece, deadline_ns, &values[ready]);
       ready += status == SHM_OK;
     }
-    int putting = ready ? shm__queue_put(&queue->core, lane & 1, values, ready, flags & SHM_WAIT_BELL, &waiter, deadline_ns, &put) : SHM_OK;
+    int putting = ready ? shm__queue_put(&queue->core, lane & 1, values, ready, flags & SHM_WAIT_BELL, &waiter, deadline_ns, &put)
+                        : SHM_OK;
     for (u64 i = put; i < ready; i++) shm__block_free(space, values[i].block);
     *done += put;
     if (putting != SHM_OK || ready > 0) status = putting; /* what stopped us after some are ready may be over by now */

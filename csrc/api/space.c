@@ -22,8 +22,8 @@
 #include "../types/store.h"
 #include "../types/tuples.h"
 
-static const struct shm__type *const all_types[] = {&shm__channel_type, &shm__queue_type, &shm__tuples_type,
-                                                     &shm__log_type,     &shm__sharded_log_type, &shm__store_type, &shm__mutex_type, NULL};
+static const struct shm__type *const all_types[] = {&shm__channel_type,     &shm__queue_type, &shm__tuples_type, &shm__log_type,
+                                                    &shm__sharded_log_type, &shm__store_type, &shm__mutex_type,  NULL};
 
 const char *shm_error_text(void) { return shm__error_text(); }
 const char *shm_error_name(int status) { return shm__error_name(status); }
@@ -181,7 +181,7 @@ int64_t shm_space_check(shm_space *space, shm_problem *problems, uint64_t room) 
   return found;
 }
 
-/* ---- the bell of an event loop -------------------------------------------------------------------------------------------- */
+/* ---- the bell of an event loop ------------------------------------------------------------------------------------------- */
 uint32_t shm_bell_wait(shm_space *space, uint32_t seen, uint64_t nap_ns) {
   if (space->readonly) { /* it has no bell */
     shm__nap_ns(nap_ns);
@@ -198,7 +198,7 @@ void shm_bell_ring_self(shm_space *space) {
   if (!space->readonly) shm__member_ring(space, space->slot);
 }
 
-/* ---- named locks ------------------------------------------------------------------------------------------------------------ */
+/* ---- named locks --------------------------------------------------------------------------------------------------------- */
 struct shm_lock {
   struct shm__space *space;
   struct shm__structure *structure;
@@ -218,7 +218,9 @@ int shm_lock_open(shm_space *space, const char *name, uint32_t name_length, uint
   struct shm__maker maker = {make_mutex, NULL};
   shm_lock *made = calloc(1, sizeof *made);
   status = made ? SHM_OK : shm__fail(SHM_SPACE_FULL, "no memory");
-  if (status == SHM_OK) status = shm__directory_open(space, SHM_KIND_LOCK, name, name_length, &maker, deadline_ns, &made->structure);
+  if (status == SHM_OK) {
+    status = shm__directory_open(space, SHM_KIND_LOCK, name, name_length, &maker, deadline_ns, &made->structure);
+  }
   if (status == SHM_OK) status = shm__mutex_bind(space, made->structure->main, &made->mutex);
   shm__reap_suspect(space);
   shm__leave(space);

@@ -23,13 +23,16 @@ struct shm_watch {
 /* ---- opening and closing ---------------------------------------------------------------------------------------------- */
 static int make_store(struct shm__space *space, u32 id, const void *options, u64 deadline_ns, struct shm__ref *main) {
   const shm_store_options *wanted = options;
-  struct shm__store_options made = {.shards = wanted->shards, .feed = wanted->feed, .quiet_bytes = wanted->quiet_bytes, .quiet = wanted->quiet};
+  struct shm__store_options made = {
+      .shards = wanted->shards, .feed = wanted->feed, .quiet_bytes = wanted->quiet_bytes, .quiet = wanted->quiet};
   memcpy(made.codec, wanted->codec, sizeof made.codec);
   return shm__store_make(space, id, &made, deadline_ns, main);
 }
 
 static int check_options(const struct shm__store *store, const shm_store_options *wanted, u32 given) {
-  if (given & SHM_GIVEN_SHARDS && wanted->shards != store->shard_count) return shm__mismatch("store", "shards", store->shard_count, wanted->shards);
+  if (given & SHM_GIVEN_SHARDS && wanted->shards != store->shard_count) {
+    return shm__mismatch("store", "shards", store->shard_count, wanted->shards);
+  }
   if (given & SHM_GIVEN_FEED && wanted->feed != store->feed) return shm__mismatch("store", "feed", store->feed, wanted->feed);
   if (given & SHM_GIVEN_NO_EVENTS && (wanted->quiet_bytes != store->quiet_bytes ||
                                       (store->quiet_bytes && memcmp(wanted->quiet, store->quiet, store->quiet_bytes) != 0))) {
@@ -70,7 +73,8 @@ int shm_store_alive(shm_store *store) { return shm__handle_is_there(&store->hand
 
 void shm_store_get_options(shm_store *store, shm_store_options *options) {
   const struct shm__store *core = &store->core;
-  *options = (shm_store_options){.shards = core->shard_count, .feed = core->feed, .quiet_bytes = core->quiet_bytes, .quiet = core->quiet};
+  *options = (shm_store_options){
+      .shards = core->shard_count, .feed = core->feed, .quiet_bytes = core->quiet_bytes, .quiet = core->quiet};
   memcpy(options->codec, core->shared->codec, sizeof options->codec - 1);
 }
 
@@ -106,8 +110,9 @@ static u64 most_bytes(const struct shm__store *core) {
 int shm_store_set(shm_store *store, const void *key, uint32_t key_length, const shm_piece *value, const shm_write *how,
                   uint64_t deadline_ns, shm_item_facts *facts) {
   if (value->length_bytes > most_bytes(&store->core)) {
-    return shm__fail(SHM_TOO_LARGE, "a value of %llu bytes can never fit into %s, which has room for %llu; make it with a larger size=",
-                     (unsigned long long)value->length_bytes, store->handle.space->path, (unsigned long long)most_bytes(&store->core));
+    return shm__fail(
+        SHM_TOO_LARGE, "a value of %llu bytes can never fit into %s, which has room for %llu; make it with a larger size=",
+        (unsigned long long)value->length_bytes, store->handle.space->path, (unsigned long long)most_bytes(&store->core));
   }
   struct shm__key wanted = key_of(key, key_length);
   struct shm__change made = {.key = &wanted, .value = value, .how = *how, .facts = facts};
@@ -135,7 +140,7 @@ int shm_store_remove(shm_store *store, const void *key, uint32_t key_length, con
   return status;
 }
 
-/* ---- many keys ------------------------------------------------------------------------------------------------------------ */
+/* ---- many keys ----------------------------------------------------------------------------------------------------------- */
 static void give_keys(struct shm__keys *found, uint8_t **keys, uint64_t *size_bytes, uint64_t *count) {
   *keys = found->bytes;
   *size_bytes = found->used_bytes;
@@ -191,7 +196,7 @@ int shm_store_stat(shm_store *store, shm_store_facts *facts, uint64_t *counts) {
   return shm__handle_leave_look(&store->handle, &store->core.shared->life, status);
 }
 
-/* ---- locks of keys --------------------------------------------------------------------------------------------------------- */
+/* ---- locks of keys ------------------------------------------------------------------------------------------------------- */
 int shm_store_lock(shm_store *store, const void *key, uint32_t key_length, uint64_t holder, uint64_t deadline_ns, int *owner_died) {
   struct shm__key wanted = key_of(key, key_length);
   int status = shm__handle_enter(&store->handle), died = 0;
@@ -254,7 +259,7 @@ void shm_store_wake(shm_store *store) {
   shm__handle_leave(&store->handle);
 }
 
-/* ---- watching --------------------------------------------------------------------------------------------------------------- */
+/* ---- watching ------------------------------------------------------------------------------------------------------------ */
 int shm_watch_open(shm_store *store, const void *glob, uint32_t glob_length, int from_seq, uint64_t seq, uint64_t deadline_ns,
                    shm_watch **watch) {
   struct shm__glob wanted = {glob, glob_length};

@@ -77,7 +77,10 @@ static void check_ports(struct shm__audit *audit, const char *name, struct shm__
     u32 owner = shm_load_acquire(&port->owner);
     if (!shm__token_alive(audit->space, owner)) shm__report(audit, name, at, "a port belongs to a dead member (token %u)", owner);
     u64 cursor = shm_load_acquire(&port->cursor), tail = shm_load_acquire(&ring->shared->tail);
-    if (cursor > tail) shm__report(audit, name, at, "a cursor (%llu) is beyond the tail (%llu)", (unsigned long long)cursor, (unsigned long long)tail);
+    if (cursor > tail) {
+      shm__report(audit, name, at, "a cursor (%llu) is beyond the tail (%llu)", (unsigned long long)cursor,
+                  (unsigned long long)tail);
+    }
     writers += shm__port_role(port) == SHM_PORT_WRITER;
     readers += shm__port_role(port) == SHM_PORT_READER;
     at = shm_load_acquire(&port->next);
@@ -135,12 +138,15 @@ static void check_entry(struct shm__audit *audit, const struct shm_entry *entry,
   static const char *const kinds[] = {"?", "channel", "log", "sharded_log", "tuples", "queue", "store", "lock"};
   char name[sizeof ((shm_problem *)0)->structure];
   u32 length = entry->name_length < SHM_NAME_BYTES ? entry->name_length : 0;
-  snprintf(name, sizeof name, "%s %.*s", kinds[entry->kind <= SHM_KIND_LOCK ? entry->kind : 0], (int)length, (const char *)entry->name);
+  snprintf(name, sizeof name, "%s %.*s", kinds[entry->kind <= SHM_KIND_LOCK ? entry->kind : 0], (int)length,
+           (const char *)entry->name);
   if (length == 0) shm__report(audit, name, offset, "impossible name length %u", entry->name_length);
   for (u32 slot = 0; slot < audit->space->member_count; slot++) {
     if (!(shm_load_acquire(&entry->users[slot / 64]) >> slot % 64 & 1)) continue;
     u32 token = shm__slot_token(audit->space, slot);
-    if (token == 0 || !shm__token_alive(audit->space, token)) shm__report(audit, name, offset, "member slot %u uses it, but is not there", slot);
+    if (token == 0 || !shm__token_alive(audit->space, token)) {
+      shm__report(audit, name, offset, "member slot %u uses it, but is not there", slot);
+    }
   }
   shm__reach(audit, name, shm__block_ref(audit->space, offset), entry->id);
   shm__reach(audit, name, (struct shm__ref){entry->main, entry->main_gen}, entry->id);
@@ -170,7 +176,7 @@ static void check_directory(struct shm__audit *audit) {
   }
 }
 
-/* ---- memory --------------------------------------------------------------------------------------------------------------- */
+/* ---- memory -------------------------------------------------------------------------------------------------------------- */
 static int compare_offsets(const void *a, const void *b) {
   u64 x = *(const u64 *)a, y = *(const u64 *)b;
   return x < y ? -1 : x > y;
@@ -208,7 +214,8 @@ static void check_pages(struct shm__audit *audit) {
     page += count;
   }
   if (used != space->pool->used_pages) {
-    shm__report(audit, "pool", 0, "counts %llu used pages, has %llu", (unsigned long long)space->pool->used_pages, (unsigned long long)used);
+    shm__report(audit, "pool", 0, "counts %llu used pages, has %llu", (unsigned long long)space->pool->used_pages,
+                (unsigned long long)used);
   }
   for (u32 c = 0; c < SHM_CLASSES; c++) shm__check_lock_word(audit, "blocks", &space->classes[c].lock, "a class lock");
 }
@@ -219,7 +226,8 @@ static void check_members(struct shm__audit *audit) {
     u32 token = shm__slot_token(space, slot);
     if (token == 0) continue;
     if (shm__token_slot(token) != slot) {
-      shm__report(audit, "members", shm__offset_of(space, &space->members[slot]), "slot %u has the token %u of another", slot, token);
+      shm__report(audit, "members", shm__offset_of(space, &space->members[slot]), "slot %u has the token %u of another", slot,
+                  token);
     } else if (!shm__token_alive(space, token)) {
       shm__report(audit, "members", shm__offset_of(space, &space->members[slot]),
              "pid %u has died and was not cleaned up yet; attaching (shmspace stat) does it", space->members[slot].pid);

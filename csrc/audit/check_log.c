@@ -4,13 +4,15 @@
 
 static void check_slot(struct shm__audit *audit, const char *name, struct shm__log *log, u64 i) {
   struct shm_record *slot = shm__log_slot(log, i);
-  u64 word = shm_load_acquire(&slot->word), offset = shm__offset_of(audit->space, slot), tail = shm_load_acquire(&log->shared->tail);
+  u64 word = shm_load_acquire(&slot->word), offset = shm__offset_of(audit->space, slot),
+      tail = shm_load_acquire(&log->shared->tail);
   u64 index = word / 2 - 1;
   if (word == 0) return;
   if (index % (2 * log->segment) != i) {
     shm__report(audit, name, offset, "record %llu is in slot %llu", (unsigned long long)index, (unsigned long long)i);
   } else if (index >= tail) {
-    shm__report(audit, name, offset, "record %llu is there, and the next is %llu", (unsigned long long)index, (unsigned long long)tail);
+    shm__report(audit, name, offset, "record %llu is there, and the next is %llu", (unsigned long long)index,
+                (unsigned long long)tail);
   }
   if (word & SHM_RECORD_DELETED) return;
   if (slot->block) {
@@ -22,7 +24,8 @@ static void check_slot(struct shm__audit *audit, const char *name, struct shm__l
 
 static void check_shard(struct shm__audit *audit, const char *name, struct shm__log *log) {
   struct shm_log_shard *shared = log->shared;
-  u64 offset = shm__offset_of(audit->space, shared), first = shm_load_acquire(&shared->first), tail = shm_load_acquire(&shared->tail);
+  u64 offset = shm__offset_of(audit->space, shared), first = shm_load_acquire(&shared->first),
+      tail = shm_load_acquire(&shared->tail);
   shm__check_lock_word(audit, name, &shared->lock, "its lock");
   if (shared->slots_block) shm__reach(audit, name, (struct shm__ref){shared->slots_block, shared->slots_gen}, log->id);
   if (!shm__log_has_slots(log)) {

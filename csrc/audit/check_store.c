@@ -3,7 +3,8 @@
 #include "../types/store_shard.h"
 #include "audit.h"
 
-static void check_item(struct shm__audit *audit, const char *name, struct shm__drawer *drawer, u64 at, const struct shm_item *item) {
+static void check_item(struct shm__audit *audit, const char *name, struct shm__drawer *drawer, u64 at,
+                       const struct shm_item *item) {
   struct shm__store *store = drawer->store;
   const struct shm_key *entry = (const struct shm_key *)item;
   shm__reach(audit, name, shm__block_ref(audit->space, at), store->id);
@@ -12,7 +13,9 @@ static void check_item(struct shm__audit *audit, const char *name, struct shm__d
     return;
   }
   if (item->word & 1) shm__report(audit, name, at, "a key is half changed");
-  if (entry->hash % store->shard_count != (u32)(drawer->shared - store->shards)) shm__report(audit, name, at, "a key is in the wrong shard");
+  if (entry->hash % store->shard_count != (u32)(drawer->shared - store->shards)) {
+    shm__report(audit, name, at, "a key is in the wrong shard");
+  }
   if (item->block) shm__reach(audit, name, (struct shm__ref){item->block, item->block_gen}, store->id);
   else if (item->length_bytes > SHM_ITEM_INLINE) shm__report(audit, name, at, "a value has an impossible length");
 }
@@ -47,7 +50,9 @@ static void check_feed(struct shm__audit *audit, const char *name, struct shm__d
     if (!item) continue; /* gone with a dead one: an event that is lost */
     shm__reach(audit, name, ref, drawer->store->id);
     struct shm__ref value = {item->block, item->block_gen};
-    if (slots[i].op == SHM_FEED_DEL && shm__block_payload(audit->space, value, 0)) shm__reach(audit, name, value, drawer->store->id);
+    if (slots[i].op == SHM_FEED_DEL && shm__block_payload(audit->space, value, 0)) {
+      shm__reach(audit, name, value, drawer->store->id);
+    }
   }
 }
 
@@ -68,7 +73,8 @@ static void check_claims(struct shm__audit *audit, const char *name, struct shm_
 }
 
 static void check_drawer(struct shm__audit *audit, const char *name, struct shm__drawer *drawer) {
-  u64 left = audit->space->size_bytes / sizeof(struct shm_item), keys = 0, buckets = shm_load_acquire(&drawer->table.shared->buckets);
+  u64 left = audit->space->size_bytes / sizeof(struct shm_item), keys = 0,
+      buckets = shm_load_acquire(&drawer->table.shared->buckets);
   shm__check_lock_word(audit, name, &drawer->table.shared->put_lock, "the lock of a shard");
   if (buckets) shm__reach(audit, name, shm__block_ref(audit->space, buckets), drawer->store->id);
   for (u64 at = shm_load_acquire(&drawer->table.shared->first); at; keys++) {

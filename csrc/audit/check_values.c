@@ -64,7 +64,8 @@ void shm__check_queue(struct shm__audit *audit, const char *name, u64 main) {
     shm__check_lock_word(audit, name, &lane->shared->take_lock, "a take lock");
     u64 finished = shm_load_acquire(&lane->shared->finished);
     if (finished > tail) {
-      shm__report(audit, name, offset, "%llu values are done with, of %llu", (unsigned long long)finished, (unsigned long long)tail);
+      shm__report(audit, name, offset, "%llu values are done with, of %llu", (unsigned long long)finished,
+                  (unsigned long long)tail);
     }
     check_fifo(audit, name, &lane->fifo);
   }
@@ -89,7 +90,8 @@ static void check_shard(struct shm__audit *audit, const char *name, struct shm__
     at = shm_load_acquire(&entry->next);
   }
   if (keys != shm_load_relaxed(&shard->shared->keys)) {
-    shm__report(audit, name, shm__offset_of(audit->space, shard->shared), "a shard counts %u keys, has %u", shard->shared->keys, keys);
+    shm__report(audit, name, shm__offset_of(audit->space, shard->shared), "a shard counts %u keys, has %u", shard->shared->keys,
+                keys);
   }
 }
 

@@ -56,12 +56,16 @@ static void send_batches(shm_channel *channel, uint64_t count) {
   char data[LENGTH] = {0};
   shm_piece pieces[BATCH];
   for (int i = 0; i < BATCH; i++) pieces[i] = (shm_piece){data, LENGTH, 0};
-  for (uint64_t i = 0, done; i < count; i += BATCH) check(shm_channel_send_many(channel, pieces, BATCH, SHM_NEVER, &done), "send_many");
+  for (uint64_t i = 0, done; i < count; i += BATCH) {
+    check(shm_channel_send_many(channel, pieces, BATCH, SHM_NEVER, &done), "send_many");
+  }
 }
 
 static void recv_batches(shm_channel *channel, uint64_t count) {
   static shm_small messages[BATCH];
-  for (uint64_t i = 0, done; i < count; i += done) check(shm_channel_recv_many(channel, messages, BATCH, SHM_NEVER, &done), "recv_many");
+  for (uint64_t i = 0, done; i < count; i += done) {
+    check(shm_channel_recv_many(channel, messages, BATCH, SHM_NEVER, &done), "recv_many");
+  }
 }
 
 static double one_way(uint64_t count, void (*send)(shm_channel *, uint64_t), void (*recv)(shm_channel *, uint64_t)) {

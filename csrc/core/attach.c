@@ -115,7 +115,8 @@ static int check_file(const char *path, const struct shm__file_facts *facts, con
                      facts->uid, shm__uid(), 0660);
   }
   if (mode & ~wish->mode) {
-    return shm__fail(SHM_DENIED, "%s has mode %04o, which is more open than the mode=%04o asked for; open it with that mode, or destroy it",
+    return shm__fail(SHM_DENIED,
+                     "%s has mode %04o, which is more open than the mode=%04o asked for; open it with that mode, or destroy it",
                      path, mode, wish->mode);
   }
   if (wish->mode_given && mode != wish->mode) {
@@ -194,7 +195,7 @@ static int check_leftover(const char *path, const struct shm_header *header) {
   return SHM_OK;
 }
 
-/* ---- attaching ------------------------------------------------------------------------------------------------------------ */
+/* ---- attaching ----------------------------------------------------------------------------------------------------------- */
 static int join(struct shm__space *space) {
   int error = shm__file_open_again(space->region_fd, space->path, &space->member_fd);
   if (error) return shm__fail_os(SHM_OS, error, "cannot open %s a second time", space->path);

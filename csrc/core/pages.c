@@ -26,7 +26,9 @@
 #define GENERATIONS ((u64)SHM_BLOCK_GENERATIONS)
 #define GENERATION (GENERATIONS << SHM_BLOCK_GENERATION_BIT) /* of a block's word */
 
-static u64 make_word(u32 state, u32 size_class, u64 count) { return (u64)state << SHM_PAGE_STATE_BIT | (u64)size_class << SHM_PAGE_CLASS_BIT | count; }
+static u64 make_word(u32 state, u32 size_class, u64 count) {
+  return (u64)state << SHM_PAGE_STATE_BIT | (u64)size_class << SHM_PAGE_CLASS_BIT | count;
+}
 
 static void set_word(struct shm__space *space, u64 page, u64 word) {
   shm_store_release(&space->page_words[page], word); /* SYNC pages.span: publishes the block headers of a span */
@@ -97,7 +99,8 @@ static void fill_headers(struct shm__space *space, u64 page, u64 count, u32 size
     struct shm_block *block = (struct shm_block *)(first + i * stride_bytes);
     block->size_class = size_class;
     block->pages = (u32)count;
-    shm_store_relaxed(&block->word, state << SHM_BLOCK_STATE_BIT | generation << SHM_BLOCK_GENERATION_BIT | who); /* relaxed: the span word publishes it */
+    /* relaxed: the span word publishes it */
+    shm_store_relaxed(&block->word, state << SHM_BLOCK_STATE_BIT | generation << SHM_BLOCK_GENERATION_BIT | who);
   }
 }
 

@@ -313,7 +313,7 @@ typedef uint64_t u64;
   F(u32, leased, 44, LOCK(take_lock), "1: held by a lease, 0: by a call")                                              \
   A(u8, data, 80, 48, SEQ(word), "the value when it is inline")
 
-/* ---- a segment: a ring of cells, part of a fifo; the cells follow, two cache lines each ---------------------------------------------- */
+/* ---- a segment: a ring of cells, part of a fifo; the cells follow, two cache lines each ------------------------------------- */
 #define SHM_SEGMENT_TABLE(F, A)                                                                                        \
   F(u64, next, 0, PUBLISH, "the next segment (payload offset); 0: this is the last one")                               \
   F(u64, base, 8, INIT, "index of the first value in it")                                                              \

@@ -91,7 +91,8 @@ static int fill(struct shm__channel *channel, const struct shm__message *message
     u64 room = shm__ring_room(ring);
     if (room == 0) {
       if (ring->delivery == SHM_DELIVERY_ONE && (int64_t)(ring->shared->tail - ring->shared->seen_head) < 0) {
-        return shm__fail(SHM_CORRUPTED, "head is at message %llu, beyond the last one", (unsigned long long)ring->shared->seen_head);
+        return shm__fail(SHM_CORRUPTED, "head is at message %llu, beyond the last one",
+                         (unsigned long long)ring->shared->seen_head);
       }
       if (ring->overflow != SHM_OVERFLOW_OLDEST) return SHM_FULL;
       int status = shm__ring_drop_oldest(ring, deadline_ns);

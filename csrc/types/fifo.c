@@ -219,7 +219,8 @@ int shm__fifo_take(struct shm__fifo *fifo, int keep, struct shm__value *value, s
 }
 
 /* Hold values from head on, as far as they are ready in this segment: at most so many. */
-static u32 hold_run(struct shm__fifo *fifo, struct shm_segment *segment, u32 room, struct shm__value *values, struct shm__place *places) {
+static u32 hold_run(struct shm__fifo *fifo, struct shm_segment *segment, u32 room, struct shm__value *values,
+                    struct shm__place *places) {
   struct shm_fifo_out *out = fifo->out;
   u64 head = out->head;
   u32 count = 0, token = fifo->space->token, cells = segment->cells;

@@ -106,7 +106,9 @@ static inline struct shm_cell *shm__cell_of(struct shm_segment *segment, u64 ind
   return (struct shm_cell *)(segment + 1) + ((index - segment->base) & (segment->cells - 1));
 }
 /* Steps after which a walk over damaged bytes ends. */
-static inline u64 shm__fifo_most_steps(const struct shm__fifo *fifo) { return 2 * fifo->space->size_bytes / sizeof(struct shm_cell); }
+static inline u64 shm__fifo_most_steps(const struct shm__fifo *fifo) {
+  return 2 * fifo->space->size_bytes / sizeof(struct shm_cell);
+}
 /* Look at the oldest value without taking part: its fields, and its bytes, which if they are not inline go to *copy, made or
  * made larger by realloc. SHM_EMPTY; SHM_BUSY: it changed all the while; SHM_CORRUPTED; SHM_SPACE_FULL. */
 int shm__fifo_look(const struct shm__fifo *fifo, struct shm__value *value, u8 **copy);

@@ -19,7 +19,8 @@ static int copy_cell(const struct shm__fifo *fifo, const struct shm_cell *cell, 
     shm_copy_racing(value->data, cell->data, value->length_bytes);
     return SHM_OK;
   }
-  const u8 *bytes = value->length_bytes <= fifo->longest_bytes ? shm__block_payload(fifo->space, value->block, value->length_bytes) : NULL;
+  const u8 *bytes = value->length_bytes <= fifo->longest_bytes ? shm__block_payload(fifo->space, value->block, value->length_bytes)
+                                                               : NULL;
   if (!bytes) return SHM_CORRUPTED;
   u8 *grown = realloc(*copy, value->length_bytes);
   if (!grown) return shm__fail(SHM_SPACE_FULL, "no memory for a value of %llu bytes", (unsigned long long)value->length_bytes);
@@ -37,7 +38,8 @@ static int look_once(const struct shm__fifo *fifo, struct shm__value *value, u8 
     u32 cells;
     const struct shm_segment *segment = shm__segment_at(fifo, at, &cells);
     if (!segment) return SHM_BUSY;
-    const struct shm_cell *cell = (const struct shm_cell *)(segment + 1) + ((index - shm_load_relaxed(&segment->base)) & (cells - 1));
+    const struct shm_cell *cell = (const struct shm_cell *)(segment + 1) +
+                                  ((index - shm_load_relaxed(&segment->base)) & (cells - 1));
     u64 word = shm_load_acquire(&cell->word); /* SYNC fifo.publish */
     if (word == shm__cell_word(index, SHM_VALUE_READY, 0)) {
       int status = copy_cell(fifo, cell, value, copy);

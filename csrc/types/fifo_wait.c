@@ -67,7 +67,7 @@ u32 shm__waiter_give_up(const struct shm__waiter *waiter) {
   return state;
 }
 
-/* ---- the line: readers, then all others in the order they came ------------------------------------------------------------ */
+/* ---- the line: readers, then all others in the order they came ----------------------------------------------------------- */
 struct spot {
   u64 *link;  /* what leads to the waiter */
   u64 before; /* the waiter that link is part of; 0: none */
@@ -289,7 +289,7 @@ u32 shm__fifo_serve_many(struct shm__fifo *fifo, u32 room, struct shm__value *va
   return count;
 }
 
-/* ---- sleeping ------------------------------------------------------------------------------------------------------------- */
+/* ---- sleeping ------------------------------------------------------------------------------------------------------------ */
 int shm__waiter_sleep(const struct shm__space *space, const struct shm__waiter *waiter, u64 deadline_ns) {
   u32 *state = &waiter->shared->state;
   if (shm_load_acquire(state) != SHM_WAIT_WAITING) return SHM_OK; /* SYNC waiter */
@@ -312,7 +312,7 @@ void shm__waiters_nudge(struct shm__fifo *fifo) {
   }
 }
 
-/* ---- blocks that waiters look at ------------------------------------------------------------------------------------------- */
+/* ---- blocks that waiters look at ----------------------------------------------------------------------------------------- */
 static struct shm_waiter *find_pinning(struct shm__fifo *fifo, struct shm__ref block, const struct shm_waiter *but) {
   struct shm_waiter *waiter;
   u64 left = most_waiters(fifo);
@@ -350,7 +350,7 @@ struct shm__ref shm__waiters_remove(struct shm__fifo *fifo, const struct shm__wa
   return block;
 }
 
-/* ---- death ---------------------------------------------------------------------------------------------------------------- */
+/* ---- death --------------------------------------------------------------------------------------------------------------- */
 void shm__waiters_recover(struct shm__fifo *fifo, u32 dead) {
   struct spot spot = start_of(fifo);
   struct shm_waiter *waiter;

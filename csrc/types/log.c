@@ -57,7 +57,8 @@ static u64 shards_bytes(u32 shards, u32 sharder_bytes) {
 /* Where slots begin in memory that has room for them. */
 static u64 align_slots(u64 offset) { return shm_round_up(offset, SHM_LINE_BYTES); }
 
-int shm__log_make(struct shm__space *space, u32 id, const struct shm__log_options *options, u64 deadline_ns, struct shm__ref *main) {
+int shm__log_make(struct shm__space *space, u32 id, const struct shm__log_options *options, u64 deadline_ns,
+                  struct shm__ref *main) {
   u64 head_bytes = shards_bytes(options->shards, options->sharder_bytes);
   int eager = options->shards == 1;
   if (options->segment_size > space->size_bytes / (2 * sizeof(struct shm_record))) {
@@ -122,7 +123,7 @@ int shm__log_has_slots(struct shm__log *log) {
 
 static u32 parity_of(const struct shm__log *log, u64 index) { return (u32)(index / log->segment & 1); }
 
-/* ---- the lock ------------------------------------------------------------------------------------------------------------- */
+/* ---- the lock ------------------------------------------------------------------------------------------------------------ */
 static void drop_block(struct shm__log *log, struct shm_record *slot) {
   if (slot->block) shm__block_drop(log->space, (struct shm__ref){slot->block, slot->block_gen}, log->id);
   slot->block = 0;
@@ -158,7 +159,8 @@ static void count_anew(struct shm__log *log) {
   }
   if (tail > 0) {
     const struct shm_record *last = shm__log_slot(log, tail - 1);
-    if ((last->word | SHM_RECORD_DELETED) == (2 * tail | SHM_RECORD_DELETED) && (int64_t)last->index_ns > (int64_t)shared->index_ns) {
+    if ((last->word | SHM_RECORD_DELETED) == (2 * tail | SHM_RECORD_DELETED) &&
+        (int64_t)last->index_ns > (int64_t)shared->index_ns) {
       shared->index_ns = last->index_ns;
     }
   }
@@ -207,7 +209,7 @@ int shm__log_lock_to_end(struct shm__log *log) {
   return status;
 }
 
-/* ---- appending -------------------------------------------------------------------------------------------------------------- */
+/* ---- appending ----------------------------------------------------------------------------------------------------------- */
 /* Memory for the slots of a shard. */
 static int add_slots(struct shm__log *log, u64 deadline_ns) {
   struct shm_log_shard *shared = log->shared;
@@ -312,7 +314,9 @@ int shm__log_append(struct shm__log *log, const struct shm__append *records, u64
   if (!shm__log_has_slots(log)) {
     int status = add_slots(log, deadline_ns);
     if (status != SHM_OK) return status;
-    if (!shm__log_has_slots(log)) return shm__fail(SHM_CORRUPTED, "%s: log %u has no memory for records", log->space->path, log->id);
+    if (!shm__log_has_slots(log)) {
+      return shm__fail(SHM_CORRUPTED, "%s: log %u has no memory for records", log->space->path, log->id);
+    }
   }
   shm__patience_sends(log->space, &log->patience);
   int status = shm__log_lock(log, deadline_ns);
@@ -328,7 +332,7 @@ int shm__log_append(struct shm__log *log, const struct shm__append *records, u64
   return SHM_OK;
 }
 
-/* ---- deleting ----------------------------------------------------------------------------------------------------------------- */
+/* ---- deleting ------------------------------------------------------------------------------------------------------------ */
 int shm__log_delete(struct shm__log *log, u64 *indices, u64 count, u64 expected, u64 deadline_ns, u64 *done, u64 *size_bytes) {
   struct shm_log_shard *shared = log->shared;
   *done = *size_bytes = 0;

@@ -145,7 +145,7 @@ void shm__log_stat(const struct shm__log *log, u64 *segments, u64 *records, u64 
   *size_bytes = shm_load_relaxed(&log->shared->bytes[0]) + shm_load_relaxed(&log->shared->bytes[1]);
 }
 
-/* ---- waiting ---------------------------------------------------------------------------------------------------------------- */
+/* ---- waiting ------------------------------------------------------------------------------------------------------------- */
 struct awaited {
   const struct shm__log *log;
   u64 index;

@@ -76,7 +76,7 @@ static int sleep_in_line(struct shm__queue *queue, u32 n, struct shm__waiter *wa
   }
 }
 
-/* ---- putting ---------------------------------------------------------------------------------------------------------------- */
+/* ---- putting ------------------------------------------------------------------------------------------------------------- */
 /* Put in what there is room for. *cells: of the segment that is needed. */
 static int put_some(struct shm__queue *queue, u32 n, const struct shm__value *values, u64 count, u64 deadline_ns, u64 *done,
                     u32 *cells) {
@@ -97,7 +97,9 @@ static int put_some(struct shm__queue *queue, u32 n, const struct shm__value *va
 
 static int look_for_room(void *context) {
   struct shm__queue *queue = context;
-  return shm__queue_closed(queue) || shm__queue_is_shut(queue) || shm__fifo_length(&queue->lane[0].fifo) < queue->maxsize ? SHM_OK : SHM_EMPTY;
+  return shm__queue_closed(queue) || shm__queue_is_shut(queue) || shm__fifo_length(&queue->lane[0].fifo) < queue->maxsize
+             ? SHM_OK
+             : SHM_EMPTY;
 }
 
 /* Stand in line for room. SHM_OK: try again. */
@@ -144,7 +146,7 @@ int shm__queue_put(struct shm__queue *queue, u32 n, const struct shm__value *val
   }
 }
 
-/* ---- taking ----------------------------------------------------------------------------------------------------------------- */
+/* ---- taking -------------------------------------------------------------------------------------------------------------- */
 /* The value at place is held: say for what. */
 static void note_hold(const struct shm__place *place, u32 lease) {
   if (!place->cell) return;
@@ -166,7 +168,9 @@ static int take_some(struct shm__queue *queue, u32 n, u32 flags, u64 deadline_ns
   do {
     status = shm__lane_lock_to_take(queue, n, deadline_ns);
     if (status != SHM_OK) return status;
-    status = shm__queue_closed(queue) ? SHM_CLOSED : shm__fifo_serve(fifo, flags & (SHM_TAKE_HOLD | SHM_TAKE_LEASE), value, place, &wakes, &garbage);
+    status = shm__queue_closed(queue)
+                 ? SHM_CLOSED
+                 : shm__fifo_serve(fifo, flags & (SHM_TAKE_HOLD | SHM_TAKE_LEASE), value, place, &wakes, &garbage);
     if (status == SHM_EMPTY && n == 0 && shm__queue_is_shut(queue)) status = SHM_CLOSED;
     if (status == SHM_EMPTY) *glance = shm__fifo_glance(fifo);
     if (status == SHM_EMPTY && waiter) shm__waiters_add(fifo, waiter);
@@ -244,7 +248,8 @@ int shm__queue_leave_line(struct shm__queue *queue, u32 n, u32 flags, struct shm
   }
   if (kind == SHM_WAITER_TAKE) return collect_grant(queue, n, flags, wait, value, place);
   free_told(queue, n, wait);
-  if (state == SHM_WAIT_GRANTED && shm__lane_lock_to_end(shm__lane_lock_take, queue, n) == SHM_OK) { /* the room was for somebody else, then */
+  /* the room was for somebody else, then */
+  if (state == SHM_WAIT_GRANTED && shm__lane_lock_to_end(shm__lane_lock_take, queue, n) == SHM_OK) {
     shm__waiters_admit(&queue->lane[n].fifo, 1, &wakes);
     shm__lane_unlock_take(queue, n, &wakes);
   }
@@ -417,7 +422,7 @@ u64 shm__queue_leases(struct shm__queue *queue, u32 n, shm_lease_facts *facts, u
   return list.count;
 }
 
-/* ---- death ---------------------------------------------------------------------------------------------------------------- */
+/* ---- death --------------------------------------------------------------------------------------------------------------- */
 static void wake_all(struct shm__queue *queue, u32 n) {
   shm_fence_full(); /* SYNC wake */
   shm__event_notify(queue->space, queue->lane[n].join, UINT32_MAX);

@@ -47,8 +47,8 @@ int shm__queue_bind(struct shm__space *space, u64 main, struct shm__queue *queue
 int shm__queue_put(struct shm__queue *queue, u32 lane, const struct shm__value *values, u64 count, int bell,
                    struct shm__waiter *wait, u64 deadline_ns, u64 *done);
 
-/* Take the next value. Without SHM_TAKE_HOLD and SHM_TAKE_LEASE inline ones are copied and gone; others are held at *place. SHM_EMPTY:
- * none before the deadline, *wait stands in line; SHM_CLOSED; SHM_INTERRUPTED, SHM_TIMEOUT, SHM_BUSY. */
+/* Take the next value. Without SHM_TAKE_HOLD and SHM_TAKE_LEASE inline ones are copied and gone; others are held at *place.
+ * SHM_EMPTY: none before the deadline, *wait stands in line; SHM_CLOSED; SHM_INTERRUPTED, SHM_TIMEOUT, SHM_BUSY. */
 int shm__queue_take(struct shm__queue *queue, u32 lane, u32 flags, struct shm__waiter *wait, u64 deadline_ns,
                     struct shm__value *value, struct shm__place *place);
 /* Look now and then whether somebody has died who holds a value. */

@@ -21,7 +21,7 @@
 
 enum { PATIENCE_NS = 100000000, CELLS_MOST = 256 };
 
-/* ---- making: the header, the lanes, and the first segment of each, in one block ------------------------------------------- */
+/* ---- making: the header, the lanes, and the first segment of each, in one block ------------------------------------------ */
 static const u32 first_cells[SHM__LANES] = {16, 1};
 
 static u64 lane_offset(u32 lane) { return sizeof(struct shm_queue_main) + lane * sizeof(struct shm_lane); }
@@ -75,7 +75,7 @@ int shm__queue_make(struct shm__space *space, u32 id, const struct shm__queue_op
   return SHM_OK;
 }
 
-/* ---- locks ---------------------------------------------------------------------------------------------------------------- */
+/* ---- locks --------------------------------------------------------------------------------------------------------------- */
 
 /* What the last holder of the take lock meant to do. SHM_OK, or lane 1 is locked by a stopped process. */
 static int finish_intent(struct shm__queue *queue, u32 n) {
@@ -97,7 +97,9 @@ static int finish_intent(struct shm__queue *queue, u32 n) {
   } else if (shared->intent == SHM_INTENT_FINISH) {
     shared->finished = shared->intent_finished + 1;
     if (there) { /* its holder is dead */
-      if (place.cell->block) shm__block_relink(queue->space, (struct shm__ref){place.cell->block, place.cell->block_gen}, queue->id);
+      if (place.cell->block) {
+        shm__block_relink(queue->space, (struct shm__ref){place.cell->block, place.cell->block_gen}, queue->id);
+      }
       shm__block_free(queue->space, shm__fifo_done(&lane->fifo, &place));
     }
   }
@@ -162,7 +164,7 @@ int shm__lane_add_segment(struct shm__queue *queue, u32 n, u32 cells, u64 deadli
   return status;
 }
 
-/* ---- dead letters ----------------------------------------------------------------------------------------------------------- */
+/* ---- dead letters -------------------------------------------------------------------------------------------------------- */
 /* Move the value at place, held by us, into lane 1. Lane 0's take lock is held. SHM__GROW: lane 1 needs a segment of *cells. */
 static int bury(struct shm__queue *queue, const struct shm__place *place, const struct shm__value *value, u32 *cells) {
   struct shm_lane *shared = queue->lane[0].shared, *dead = queue->lane[1].shared;
@@ -222,7 +224,7 @@ int shm__lane_lock_to_take(struct shm__queue *queue, u32 n, u64 deadline_ns) {
   }
 }
 
-/* ---- the line ------------------------------------------------------------------------------------------------------------- */
+/* ---- the line ------------------------------------------------------------------------------------------------------------ */
 /* Something may have become visible: give it to those in line. */
 void shm__lane_serve_line(struct shm__queue *queue, u32 n) {
   struct shm__wakes wakes = {.count = 0};

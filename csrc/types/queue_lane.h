@@ -27,6 +27,8 @@ static inline int shm__queue_closed(const struct shm__queue *queue) {
          shm_load_relaxed(&queue->space->closing);
 }
 
-static inline int shm__queue_is_shut(const struct shm__queue *queue) { return shm_load_acquire(&queue->shared->stream) == SHM_STREAM_SHUT; }
+static inline int shm__queue_is_shut(const struct shm__queue *queue) {
+  return shm_load_acquire(&queue->shared->stream) == SHM_STREAM_SHUT;
+}
 
 #endif

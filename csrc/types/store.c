@@ -1,5 +1,5 @@
-/* store.c: values by key. What holds of a shard, and how a change survives a death, stands in store_shard.c; events in store_feed.c,
- * locks of keys in store_claim.c.
+/* store.c: values by key. What holds of a shard, and how a change survives a death, stands in store_shard.c; events in
+ * store_feed.c, locks of keys in store_claim.c.
  *
  * Who reads one key takes no lock: he finds the item as the table has it and copies it, and looks again whether it was the
  * store's all the while. That a key is missing counts if the table did not change meanwhile; where somebody is stopped (or
@@ -29,7 +29,7 @@
 enum { ROUNDS = 100000, ODD_ROUNDS = 200, DEAD_ROUNDS = 2000 };
 enum { NEEDS = 3 }; /* status of an attempt: memory is needed first */
 
-/* ---- reading one key ------------------------------------------------------------------------------------------------------- */
+/* ---- reading one key ----------------------------------------------------------------------------------------------------- */
 /* What the shard tells of an item that is being changed. */
 static void told_facts(const struct shm_store_shard *shared, shm_item_facts *facts, struct shm__ref *block) {
   *facts = (shm_item_facts){shm_load_stale(&shared->version), shm_load_stale(&shared->length_bytes),
@@ -54,7 +54,8 @@ static u32 is_changing(const struct shm_store_shard *shared, u64 at) {
 }
 
 /* One copy of the item found at this place. SHM_BUSY: it changed, or went. */
-static int copy_item(struct shm__drawer *drawer, u64 at, const struct shm__key *key, void *value, u64 room_bytes, shm_item_facts *facts) {
+static int copy_item(struct shm__drawer *drawer, u64 at, const struct shm__key *key, void *value, u64 room_bytes,
+                     shm_item_facts *facts) {
   struct shm__space *space = drawer->store->space;
   struct shm_block *block = shm__block_header(space, at);
   u64 inline_at = shm__item_value(key->length, key->hash), owner = block ? shm_load_acquire(&block->word) : 0;
@@ -73,7 +74,9 @@ static int copy_item(struct shm__drawer *drawer, u64 at, const struct shm__key *
   const u8 *from = word & 1 ? drawer->shared->data : (const u8 *)item + inline_at;
   int status = facts->length_bytes > room_bytes ? SHM_SHORT : SHM_OK;
   if (ref.offset) from = shm__block_payload(space, ref, facts->length_bytes);
-  else if (facts->length_bytes > SHM_ITEM_INLINE || !shm__at(space, at, inline_at + (word & 1 ? 0 : facts->length_bytes), 16)) from = NULL;
+  else if (facts->length_bytes > SHM_ITEM_INLINE || !shm__at(space, at, inline_at + (word & 1 ? 0 : facts->length_bytes), 16)) {
+    from = NULL;
+  }
   if (from && status == SHM_OK) shm_copy_racing(value, from, facts->length_bytes);
   shm_fence_acquire(); /* SYNC item.word: the copy is made before the words are looked at again */
   if (shm_load_stale(&item->word) != word || shm_load_relaxed(&block->word) != owner) return SHM_BUSY;
@@ -87,7 +90,9 @@ int shm__store_get(struct shm__store *store, const struct shm__key *key, void *v
     int steady = shm__table_steady(&drawer.table, &changes), slow = !steady && round > ODD_ROUNDS;
     u64 at = slow ? shm__table_find_listed(&drawer.table, key) : shm__table_find(&drawer.table, key);
     int status = at ? copy_item(&drawer, at, key, value, room_bytes, facts) : SHM_NOT_FOUND;
-    if (at && status != SHM_BUSY) return shm__is_expired(facts->expires_ns, facts->expires_ns ? shm__space_clock(store->space) : 0) ? SHM_NOT_FOUND : status;
+    if (at && status != SHM_BUSY) {
+      return shm__is_expired(facts->expires_ns, facts->expires_ns ? shm__space_clock(store->space) : 0) ? SHM_NOT_FOUND : status;
+    }
     if (!at && (steady || slow) && shm__table_unchanged(&drawer.table, changes)) return SHM_NOT_FOUND;
     /* It comes or goes, and nobody goes on: whoever gets the lock of a dead one finishes that. */
     if (round == DEAD_ROUNDS && !store->space->readonly && shm__drawer_lock_to_end(&drawer) == SHM_OK) shm__drawer_unlock(&drawer);
@@ -96,7 +101,7 @@ int shm__store_get(struct shm__store *store, const struct shm__key *key, void *v
   return SHM_BUSY;
 }
 
-/* ---- what a change needs, and waiting for keys that are locked ---------------------------------------------------------------- */
+/* ---- what a change needs, and waiting for keys that are locked ----------------------------------------------------------- */
 struct supplies {
   struct shm__ref item, block, event;
   int needs_item, needs_block;
@@ -139,7 +144,7 @@ static int lock_to_change(struct shm__drawer *drawer, const struct shm__key *key
   }
 }
 
-/* ---- changing one key ---------------------------------------------------------------------------------------------------------- */
+/* ---- changing one key ---------------------------------------------------------------------------------------------------- */
 /* The live item of a key; one that has expired is removed. */
 static u64 find_live(struct shm__drawer *drawer, const struct shm__key *key, u64 now_ns, struct shm__waste *waste) {
   u64 at = shm__table_find(&drawer->table, key);
@@ -161,15 +166,16 @@ static int add(struct shm__drawer *drawer, u64 at, struct shm__change *change, s
 }
 
 /* Get, without the lock, what this change needs as far as is known. */
-static int get_supplies(struct shm__drawer *drawer, const struct shm__change *change, const shm_piece *piece, int tells, u64 deadline_ns,
-                        struct supplies *supplies) {
+static int get_supplies(struct shm__drawer *drawer, const struct shm__change *change, const shm_piece *piece, int tells,
+                        u64 deadline_ns, struct supplies *supplies) {
   struct shm__store *store = drawer->store;
   const struct shm__key *key = change->key;
   int status = SHM_OK;
   u64 inline_bytes = piece->length_bytes <= SHM_ITEM_INLINE ? piece->length_bytes : 0;
   if (supplies->needs_item && !supplies->item.offset) {
     /* an integer may become longer */
-    status = alloc(store, shm__item_value(key->length, key->hash) + shm_max(inline_bytes, SHM__MSGINT_BYTES), deadline_ns, &supplies->item);
+    status = alloc(store, shm__item_value(key->length, key->hash) + shm_max(inline_bytes, SHM__MSGINT_BYTES), deadline_ns,
+                   &supplies->item);
   }
   if (status == SHM_OK && supplies->needs_block && !supplies->block.offset) {
     status = alloc(store, piece->length_bytes, deadline_ns, &supplies->block);
@@ -189,7 +195,8 @@ static int get_supplies(struct shm__drawer *drawer, const struct shm__change *ch
 /* Does the value fit into the item's own bytes? */
 static int fits(const struct shm__drawer *drawer, u64 at, const struct shm__key *key, u64 length_bytes) {
   u64 need = shm__item_value(key->length, key->hash) + length_bytes;
-  return length_bytes <= SHM_ITEM_INLINE && shm__block_payload(drawer->store->space, shm__block_ref(drawer->store->space, at), need);
+  return length_bytes <= SHM_ITEM_INLINE &&
+         shm__block_payload(drawer->store->space, shm__block_ref(drawer->store->space, at), need);
 }
 
 /* Tell the shard what the item gets. */
@@ -241,8 +248,8 @@ static void make_item(struct shm__drawer *drawer, const struct shm__key *key, co
 }
 
 /* With the lock, and everything there: do it. */
-static void apply(struct shm__drawer *drawer, u64 at, const struct shm__change *change, const shm_piece *piece, int tells, u64 now_ns,
-                  struct supplies *supplies, struct shm__waste *waste) {
+static void apply(struct shm__drawer *drawer, u64 at, const struct shm__change *change, const shm_piece *piece, int tells,
+                  u64 now_ns, struct supplies *supplies, struct shm__waste *waste) {
   struct shm_store_shard *shared = drawer->shared;
   struct shm_item *item = at ? shm__item(drawer, at) : NULL;
   u64 before_bytes = item ? item->length_bytes : 0;
@@ -252,7 +259,9 @@ static void apply(struct shm__drawer *drawer, u64 at, const struct shm__change *
   }
   u8 *base = drawer->store->space->base;
   if (!change->value && supplies->block.offset) memcpy(base + supplies->block.offset, piece->data, piece->length_bytes); /* a sum */
-  if (!change->value && supplies->event.offset) memcpy(base + supplies->event.offset + change->key->length, piece->data, piece->length_bytes);
+  if (!change->value && supplies->event.offset) {
+    memcpy(base + supplies->event.offset + change->key->length, piece->data, piece->length_bytes);
+  }
   tell(drawer, item, change, piece, tells, now_ns, supplies);
   if (!at) make_item(drawer, change->key, piece, supplies->item);
   shm_store_release(&shared->changing, at ? at : supplies->item.offset); /* SYNC store.changing */
@@ -338,7 +347,7 @@ int shm__store_remove(struct shm__store *store, struct shm__change *change, u64 
   return status;
 }
 
-/* ---- locks of keys ----------------------------------------------------------------------------------------------------------------- */
+/* ---- locks of keys ------------------------------------------------------------------------------------------------------- */
 int shm__store_lock_key(struct shm__store *store, const struct shm__key *key, u64 holder, u64 deadline_ns, int *died) {
   struct shm__drawer drawer = shm__drawer(store, shm__drawer_of(store, key));
   struct shm__ref ref;

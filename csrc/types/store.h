@@ -26,7 +26,8 @@ struct shm__store_options {
 
 extern const struct shm__type shm__store_type;
 
-int shm__store_make(struct shm__space *space, u32 id, const struct shm__store_options *options, u64 deadline_ns, struct shm__ref *main);
+int shm__store_make(struct shm__space *space, u32 id, const struct shm__store_options *options, u64 deadline_ns,
+                    struct shm__ref *main);
 int shm__store_bind(struct shm__space *space, u64 main, struct shm__store *store);
 
 /* Copy a value of up to room_bytes, without a lock. SHM_NOT_FOUND; SHM_SHORT; SHM_BUSY: it changed all the while;

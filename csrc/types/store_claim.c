@@ -134,7 +134,8 @@ u64 shm__claim_list(const struct shm__drawer *drawer, shm_key_lock *locks, u64 r
     shm_key_lock *lock = &locks[count];
     u32 length = (u32)shm_min(shm_load_stale32(&claim->key_length), sizeof lock->key); /* once: it may be another's by now */
     if (!shm__at(drawer->store->space, at, sizeof *claim + length, 16)) continue;
-    *lock = (shm_key_lock){.since_ns = shm_load_stale(&claim->since_ns), .token = owner, .structure = drawer->store->id, .key_length = length};
+    *lock = (shm_key_lock){
+        .since_ns = shm_load_stale(&claim->since_ns), .token = owner, .structure = drawer->store->id, .key_length = length};
     shm_copy_racing(lock->key, claim + 1, length);
     count++;
   }
@@ -159,7 +160,9 @@ void shm__claim_recover(struct shm__drawer *drawer, u32 dead) {
 }
 
 void shm__claim_repair(struct shm__drawer *drawer) {
-  EACH_CLAIM(drawer, claim, at) shm__block_relink(drawer->store->space, shm__block_ref(drawer->store->space, at), drawer->store->id);
+  EACH_CLAIM(drawer, claim, at) {
+    shm__block_relink(drawer->store->space, shm__block_ref(drawer->store->space, at), drawer->store->id);
+  }
 }
 
 void shm__claim_teardown(struct shm__drawer *drawer) {

@@ -39,7 +39,7 @@ int shm__feed_wants(const struct shm__store *store, u32 flags, const struct shm_
   return 1;
 }
 
-/* ---- the ring --------------------------------------------------------------------------------------------------------------- */
+/* ---- the ring ------------------------------------------------------------------------------------------------------------ */
 /* Memory for a ring; *count: events that it has room for. Where one was given up for want of memory, half of it will do. */
 static int alloc_ring(struct shm__drawer *drawer, u64 deadline_ns, struct shm__ref *ref, u32 *count) {
   struct shm__store *store = drawer->store;
@@ -87,7 +87,7 @@ static struct shm_feed *slot_of(const struct shm__drawer *drawer, u64 number) {
   return ring ? &ring[number % count] : NULL;
 }
 
-/* ---- writing ------------------------------------------------------------------------------------------------------------------ */
+/* ---- writing ------------------------------------------------------------------------------------------------------------- */
 /* Let go of what a slot refers to. */
 static void release(struct shm__drawer *drawer, struct shm_feed *slot, struct shm__waste *waste) {
   struct shm__space *space = drawer->store->space;
@@ -127,7 +127,9 @@ static void fill(struct shm__drawer *drawer, struct shm_feed *slot, u64 at, cons
     slot->block = shared->event_block;
     slot->block_gen = shared->event_gen;
     struct shm__ref ref = {slot->block, slot->block_gen};
-    if (!shm__block_link(drawer->store->space, ref, drawer->store->id)) shm__block_relink(drawer->store->space, ref, drawer->store->id);
+    if (!shm__block_link(drawer->store->space, ref, drawer->store->id)) {
+      shm__block_relink(drawer->store->space, ref, drawer->store->id);
+    }
   } else {
     slot->op = SHM_FEED_LOST;
   }
@@ -199,7 +201,7 @@ void shm__feed_teardown(struct shm__drawer *drawer) {
   if (drawer->shared->feed) shm__feed_forget(drawer);
 }
 
-/* ---- reading ------------------------------------------------------------------------------------------------------------------ */
+/* ---- reading ------------------------------------------------------------------------------------------------------------- */
 static int make_room(u8 **bytes, u64 *room_bytes, u64 need_bytes) {
   if (need_bytes <= *room_bytes) return 1;
   u8 *grown = realloc(*bytes, need_bytes);
@@ -210,8 +212,8 @@ static int make_room(u8 **bytes, u64 *room_bytes, u64 need_bytes) {
 }
 
 /* Where key and value of the event are; 0: it was lost. */
-static int find_bytes(const struct shm__drawer *drawer, const struct shm_feed *slot, u32 key_length, u64 length_bytes, const u8 **key,
-                      const u8 **value) {
+static int find_bytes(const struct shm__drawer *drawer, const struct shm_feed *slot, u32 key_length, u64 length_bytes,
+                      const u8 **key, const u8 **value) {
   struct shm__space *space = drawer->store->space;
   struct shm__ref ref = {shm_load_stale(&slot->block), shm_load_stale32(&slot->block_gen)};
   u32 op = shm_load_stale32(&slot->op);

@@ -35,7 +35,7 @@ int shm__keys_add(struct shm__keys *keys, const u8 *key, u32 length) {
   return SHM_OK;
 }
 
-/* ---- walking ------------------------------------------------------------------------------------------------------------------ */
+/* ---- walking ------------------------------------------------------------------------------------------------------------- */
 /* Where the walk of a shard is. */
 struct walk {
   struct shm__drawer drawer;
@@ -123,7 +123,8 @@ static int slice(struct walk *walk, struct finds *finds, u8 *last, u32 *last_len
   for (u32 i = 0; i < SLICE; i++, at = walk_next(walk, at)) {
     u32 length;
     const u8 *key = at ? walk_key(walk, at, &length) : NULL;
-    if (!key || (i && !rises(key, length, last, *last_length)) || (walk->begun && !rises(key, length, walk->last, walk->last_length))) {
+    if (!key || (i && !rises(key, length, last, *last_length)) ||
+        (walk->begun && !rises(key, length, walk->last, walk->last_length))) {
       walk->over = 1;
       return SHM_OK;
     }
@@ -163,7 +164,7 @@ static int walk_slice(struct walk *walk, struct finds *finds, u64 deadline_ns) {
   }
 }
 
-/* ---- listing ------------------------------------------------------------------------------------------------------------------ */
+/* ---- listing ------------------------------------------------------------------------------------------------------------- */
 static __thread const u8 *sorted_bytes; /* qsort has no context: the bytes that offsets are of */
 
 static int by_key(const void *a, const void *b) {
@@ -247,7 +248,7 @@ int shm__store_stat(struct shm__store *store, shm_store_facts *facts, u64 *count
   return SHM_OK;
 }
 
-/* ---- removing all that match ------------------------------------------------------------------------------------------------------- */
+/* ---- removing all that match --------------------------------------------------------------------------------------------- */
 static void unlock_all(struct shm__store *store, u32 count) {
   while (count-- > 0) {
     struct shm__drawer drawer = shm__drawer(store, count);
@@ -280,7 +281,8 @@ static int make_rings(struct shm__store *store, u64 deadline_ns) {
 }
 
 /* With the lock: visit each key that matches. */
-static int each_match(struct walk *walk, int (*visit)(struct walk *walk, u64 at, const u8 *key, u32 length, void *context), void *context) {
+static int each_match(struct walk *walk, int (*visit)(struct walk *walk, u64 at, const u8 *key, u32 length, void *context),
+                      void *context) {
   u64 left = walk->drawer.store->space->size_bytes / sizeof(struct shm_item), at = walk_seek(walk), next;
   int status = SHM_OK;
   u32 length;
@@ -349,7 +351,7 @@ int shm__store_remove_all(struct shm__store *store, const struct shm__glob *glob
   return status;
 }
 
-/* ---- what has expired ------------------------------------------------------------------------------------------------------------- */
+/* ---- what has expired ---------------------------------------------------------------------------------------------------- */
 /* Remove what has expired of the next slice; *soonest_ns: when the next one does. 0: that was all. */
 static int sweep_slice(struct walk *walk, u64 now_ns, u64 *soonest_ns) {
   struct shm__store *store = walk->drawer.store;
@@ -390,7 +392,9 @@ static void sweep_shard(struct shm__store *store, u32 n, u64 now_ns) {
     shm__drawer_unlock(&walk.drawer); /* others come in between */
     if (shm__drawer_lock_to_end(&walk.drawer) != SHM_OK) return;
   }
-  if (shared->since_sweep_ns != UINT64_MAX && (soonest_ns == 0 || shared->since_sweep_ns < soonest_ns)) soonest_ns = shared->since_sweep_ns;
+  if (shared->since_sweep_ns != UINT64_MAX && (soonest_ns == 0 || shared->since_sweep_ns < soonest_ns)) {
+    soonest_ns = shared->since_sweep_ns;
+  }
   shm_store_relaxed(&shared->soonest_ns, soonest_ns);
   shm__drawer_unlock(&walk.drawer);
   shm__drawer_fit(&walk.drawer);

@@ -39,7 +39,8 @@ static u64 main_bytes(u32 shards, u32 quiet_bytes) {
   return sizeof(struct shm_store_main) + (u64)shards * sizeof(struct shm_store_shard) + quiet_bytes;
 }
 
-int shm__store_make(struct shm__space *space, u32 id, const struct shm__store_options *options, u64 deadline_ns, struct shm__ref *main) {
+int shm__store_make(struct shm__space *space, u32 id, const struct shm__store_options *options, u64 deadline_ns,
+                    struct shm__ref *main) {
   u64 size_bytes = main_bytes(options->shards, options->quiet_bytes);
   int status = shm__block_alloc(space, size_bytes, deadline_ns, main);
   if (status != SHM_OK) return status;
@@ -67,9 +68,16 @@ int shm__store_bind(struct shm__space *space, u64 main, struct shm__store *store
   if (!quiet || (quiet_bytes && quiet[quiet_bytes - 1] != 0)) {
     return shm__fail(SHM_CORRUPTED, "%s: the store at offset %llu is damaged", space->path, (unsigned long long)main);
   }
-  *store = (struct shm__store){.space = space, .shared = shared, .shards = (struct shm_store_shard *)(shared + 1), .quiet = quiet,
-                               .quiet_bytes = quiet_bytes, .id = shared->id, .shard_count = shards, .feed = shared->feed,
-                               .watch = {&shared->watch_event, shared->watch_bells}, .locks = {&shared->lock_event, shared->lock_bells}};
+  *store = (struct shm__store){.space = space,
+                               .shared = shared,
+                               .shards = (struct shm_store_shard *)(shared + 1),
+                               .quiet = quiet,
+                               .quiet_bytes = quiet_bytes,
+                               .id = shared->id,
+                               .shard_count = shards,
+                               .feed = shared->feed,
+                               .watch = {&shared->watch_event, shared->watch_bells},
+                               .locks = {&shared->lock_event, shared->lock_bells}};
   return SHM_OK;
 }
 
@@ -81,7 +89,8 @@ struct shm__drawer shm__drawer(struct shm__store *store, u32 n) {
   return drawer;
 }
 
-const u8 *shm__item_value_at(const struct shm__drawer *drawer, u64 at, const struct shm_item *item, u32 key_length, u64 length_bytes) {
+const u8 *shm__item_value_at(const struct shm__drawer *drawer, u64 at, const struct shm_item *item, u32 key_length,
+                             u64 length_bytes) {
   struct shm__space *space = drawer->store->space;
   struct shm__ref ref = {shm_load_stale(&item->block), shm_load_stale32(&item->block_gen)};
   if (ref.offset) return shm__block_payload(space, ref, length_bytes);
@@ -97,7 +106,9 @@ const u8 *shm__item_bytes(const struct shm__drawer *drawer, u64 at, const struct
 /* ---- changing ------------------------------------------------------------------------------------------------------------ */
 static void own(struct shm__drawer *drawer, u64 block, u32 gen) {
   struct shm__ref ref = {block, gen};
-  if (block && !shm__block_link(drawer->store->space, ref, drawer->store->id)) shm__block_relink(drawer->store->space, ref, drawer->store->id);
+  if (block && !shm__block_link(drawer->store->space, ref, drawer->store->id)) {
+    shm__block_relink(drawer->store->space, ref, drawer->store->id);
+  }
 }
 
 static void disown(struct shm__drawer *drawer, u64 block, u32 gen, struct shm__waste *waste) {
@@ -187,7 +198,7 @@ void shm__drawer_remove(struct shm__drawer *drawer, u64 at, int tells, struct sh
   shm_store_relaxed(&shared->size_bytes, shared->size_bytes - length_bytes); /* relaxed: for people */
 }
 
-/* ---- the lock -------------------------------------------------------------------------------------------------------------- */
+/* ---- the lock ------------------------------------------------------------------------------------------------------------ */
 static void recount(struct shm__drawer *drawer) {
   u64 left = drawer->store->space->size_bytes / sizeof(struct shm_item), at = drawer->table.shared->first, size_bytes = 0;
   for (struct shm_item *item; (item = shm__item(drawer, at)) != NULL && left-- > 0; at = ((struct shm_key *)item)->next) {

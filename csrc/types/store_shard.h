@@ -28,7 +28,9 @@ static inline void shm__waste_free(struct shm__space *space, struct shm__waste *
 }
 
 struct shm__drawer shm__drawer(struct shm__store *store, u32 n);
-static inline u32 shm__drawer_of(const struct shm__store *store, const struct shm__key *key) { return key->hash % store->shard_count; }
+static inline u32 shm__drawer_of(const struct shm__store *store, const struct shm__key *key) {
+  return key->hash % store->shard_count;
+}
 
 /* Its lock; it finishes what a dead owner was about to do. Status as shm__lock, without SHM__REPAIR. */
 int shm__drawer_lock(struct shm__drawer *drawer, u64 deadline_ns);
@@ -56,9 +58,11 @@ static inline int shm__is_expired(u64 expires_ns, u64 now_ns) { return expires_n
 /* Where the value of an item lies that nobody changes now; NULL when there can be none. */
 const u8 *shm__item_bytes(const struct shm__drawer *drawer, u64 at, const struct shm_item *item);
 /* The same for who has no lock, of a key and a value of these lengths; to be looked at again. */
-const u8 *shm__item_value_at(const struct shm__drawer *drawer, u64 at, const struct shm_item *item, u32 key_length, u64 length_bytes);
+const u8 *shm__item_value_at(const struct shm__drawer *drawer, u64 at, const struct shm_item *item, u32 key_length,
+                             u64 length_bytes);
 static inline void shm__item_facts(const struct shm_item *item, shm_item_facts *facts) {
-  *facts = (shm_item_facts){item->version, item->length_bytes, (int64_t)item->created, (int64_t)item->updated, item->expires_ns, item->codec, 0};
+  *facts = (shm_item_facts){
+      item->version, item->length_bytes, (int64_t)item->created, (int64_t)item->updated, item->expires_ns, item->codec, 0};
 }
 
 /* ---- with the lock ---- */
@@ -84,8 +88,9 @@ static inline void shm__expires(struct shm__drawer *drawer, u64 expires_ns) {
 }
 
 static inline int shm__store_closed(const struct shm__store *store) {
-  return shm_load_acquire(&store->shared->life) != SHM_LIFE_LIVE || shm_load_acquire(&store->space->header->life) != SHM_LIFE_LIVE ||
-         (store->closing && shm_load_relaxed(store->closing)) || shm_load_relaxed(&store->space->closing);
+  return shm_load_acquire(&store->shared->life) != SHM_LIFE_LIVE ||
+         shm_load_acquire(&store->space->header->life) != SHM_LIFE_LIVE || (store->closing && shm_load_relaxed(store->closing)) ||
+         shm_load_relaxed(&store->space->closing);
 }
 
 #endif

@@ -74,13 +74,14 @@ u64 shm__table_find(const struct shm__shard *shard, const struct shm__key *key) 
 
 u64 shm__table_find_listed(const struct shm__shard *shard, const struct shm__key *key) {
   u64 left = most_entries(shard), at = shm_load_acquire(&shard->shared->first);
-  for (struct shm_key *entry; (entry = shm__table_entry(shard, at)) != NULL && left-- > 0; at = shm_load_stale_acquire(&entry->next)) {
+  for (struct shm_key *entry; (entry = shm__table_entry(shard, at)) != NULL && left-- > 0;
+       at = shm_load_stale_acquire(&entry->next)) {
     if (is_key(shard, at, entry, key)) return at;
   }
   return 0;
 }
 
-/* ---- changing ------------------------------------------------------------------------------------------------------------- */
+/* ---- changing ------------------------------------------------------------------------------------------------------------ */
 void shm__table_begin(struct shm__shard *shard) {
   shm_store_relaxed(&shard->shared->changes, shard->shared->changes | 1);
   shm_fence_full(); /* SYNC table.changes: before what changes; readers look at it again behind their copy */
@@ -144,7 +145,7 @@ int shm__table_remove(struct shm__shard *shard, struct shm__ref ref) {
   return 1;
 }
 
-/* ---- chains --------------------------------------------------------------------------------------------------------------- */
+/* ---- chains -------------------------------------------------------------------------------------------------------------- */
 u64 shm__table_wants(const struct shm__shard *shard) {
   struct chains chains = chains_of(shard);
   u64 have = chains.first ? chains.mask + 1 : 0, keys = shm_load_relaxed(&shard->shared->keys);

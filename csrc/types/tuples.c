@@ -64,7 +64,7 @@ static void leave_spot(struct shm__tuples *tuples, struct spot *spot, struct shm
   if (trim) shm__tuples_trim(tuples, &spot->shard);
 }
 
-/* ---- the line ------------------------------------------------------------------------------------------------------------- */
+/* ---- the line ------------------------------------------------------------------------------------------------------------ */
 /* Something may have become visible: give it to those in line. */
 static void serve_line(struct shm__tuples *tuples, const struct shm__key *key) {
   struct shm__wakes wakes = {.count = 0};
@@ -134,7 +134,7 @@ static void drop_waiter(struct shm__tuples *tuples, const struct shm__key *key, 
   }
 }
 
-/* ---- putting ---------------------------------------------------------------------------------------------------------------- */
+/* ---- putting ------------------------------------------------------------------------------------------------------------- */
 static int add_segment(struct shm__tuples *tuples, const struct shm__key *key, u32 cells, u64 deadline_ns) {
   struct shm__ref ref;
   struct spot spot = {.shard = shm__tuples_shard_of(tuples, key)};
@@ -199,7 +199,8 @@ static int wait_for_room(struct shm__tuples *tuples, const struct shm__key *key,
       shm__waiter_free(tuples->space, wait);
       return status;
     }
-    int full = spot.entry && shm__fifo_length(&spot.fifo) >= tuples->bound && !shm__tuples_closed(tuples) && !shm__tuples_is_shut(tuples);
+    int full = spot.entry && shm__fifo_length(&spot.fifo) >= tuples->bound && !shm__tuples_closed(tuples) &&
+               !shm__tuples_is_shut(tuples);
     if (full) shm__waiters_add(&spot.fifo, wait);
     leave_spot(tuples, &spot, &wakes, NULL);
     if (!full) {
@@ -234,7 +235,7 @@ int shm__tuples_out(struct shm__tuples *tuples, const struct shm__key *key, cons
   }
 }
 
-/* ---- taking and reading ------------------------------------------------------------------------------------------------------ */
+/* ---- taking and reading -------------------------------------------------------------------------------------------------- */
 /* One attempt under the lock; with a waiter, who finds nothing stands in line. SHM_NOT_FOUND: for that it needs an entry. */
 static int take_some(struct shm__tuples *tuples, const struct shm__key *key, u32 flags, u64 deadline_ns, struct shm__value *value,
                      struct shm__place *place, struct shm__glance *glance, struct shm__waiter *waiter) {
@@ -248,14 +249,18 @@ static int take_some(struct shm__tuples *tuples, const struct shm__key *key, u32
     status = find_to_take(tuples, key, deadline_ns, &spot);
     if (status != SHM_OK) return status;
     status = shm__tuples_closed(tuples) ? SHM_CLOSED : SHM_EMPTY;
-    if (status == SHM_EMPTY && spot.entry) status = shm__fifo_serve(&spot.fifo, flags & SHM_TAKE_HOLD, value, place, &wakes, &garbage);
+    if (status == SHM_EMPTY && spot.entry) {
+      status = shm__fifo_serve(&spot.fifo, flags & SHM_TAKE_HOLD, value, place, &wakes, &garbage);
+    }
     if (status == SHM_EMPTY && shm__tuples_is_shut(tuples)) status = SHM_CLOSED;
     if (status == SHM_EMPTY && spot.entry) *glance = shm__fifo_glance(&spot.fifo);
     if (status == SHM_EMPTY && waiter && !spot.entry) status = SHM_NOT_FOUND;
     if (status == SHM_EMPTY && waiter) shm__waiters_add(&spot.fifo, waiter);
     leave_spot(tuples, &spot, &wakes, &garbage);
     /* SYNC fifo.waiters: put in between? The entry stays while we stand in its line. */
-    if (status == SHM_EMPTY && waiter && shm_load_stale(&spot.fifo.in->tail) != shm_load_stale(&spot.fifo.out->taken)) serve_line(tuples, key);
+    if (status == SHM_EMPTY && waiter && shm_load_stale(&spot.fifo.in->tail) != shm_load_stale(&spot.fifo.out->taken)) {
+      serve_line(tuples, key);
+    }
   } while (status == SHM_BUSY);
   return status;
 }
@@ -328,7 +333,8 @@ int shm__tuples_take(struct shm__tuples *tuples, const struct shm__key *key, u32
     if (glance.word && shm__spin(tuples->space, &tuples->patience, shm__glance_again, &glance) == SHM_OK) continue;
     if (deadline_ns == SHM__SPIN && !bell) return SHM_EMPTY;
     status = shm__waiter_make(tuples->space, SHM_WAITER_TAKE, bell, deadline_ns, wait);
-    while (status == SHM_OK && (status = take_some(tuples, key, flags, deadline_ns, value, place, &glance, wait)) == SHM_NOT_FOUND) {
+    while (status == SHM_OK &&
+           (status = take_some(tuples, key, flags, deadline_ns, value, place, &glance, wait)) == SHM_NOT_FOUND) {
       status = shm__tuples_add(tuples, &shard, key, deadline_ns);
     }
     if (status == SHM_EMPTY) break;
@@ -356,7 +362,7 @@ u32 shm__tuples_take_more(struct shm__tuples *tuples, const struct shm__key *key
   return count;
 }
 
-/* ---- reading ------------------------------------------------------------------------------------------------------------------ */
+/* ---- reading ------------------------------------------------------------------------------------------------------------- */
 /* One attempt under the lock. With a waiter, who finds nothing stands in line, and who finds a block pins it. SHM_NOT_FOUND:
  * for standing in line it needs an entry; SHM_SHORT: for a block it needs a waiter. */
 static int read_some(struct shm__tuples *tuples, const struct shm__key *key, u64 deadline_ns, struct shm__value *value,
@@ -379,7 +385,8 @@ static int read_some(struct shm__tuples *tuples, const struct shm__key *key, u64
 }
 
 /* What the waiter was shown. */
-static int collect_shown(struct shm__tuples *tuples, const struct shm__key *key, struct shm__waiter *wait, struct shm__value *value) {
+static int collect_shown(struct shm__tuples *tuples, const struct shm__key *key, struct shm__waiter *wait,
+                         struct shm__value *value) {
   struct shm_waiter *waiter = wait->shared;
   int shown = shm_load_acquire(&waiter->state) == SHM_WAIT_SHOWN; /* SYNC waiter */
   value->length_bytes = waiter->length_bytes;

@@ -37,9 +37,9 @@ int shm__tuples_bind(struct shm__space *space, u64 main, struct shm__tuples *tup
 int shm__tuples_out(struct shm__tuples *tuples, const struct shm__key *key, const struct shm__value *values, u64 count, int bell,
                     struct shm__waiter *wait, u64 deadline_ns, u64 *done);
 
-/* Take the key's oldest value. Without SHM_TAKE_HOLD an inline one is copied and gone; else it is held at *place until shm__tuples_taken or
- * shm__tuples_return. SHM_EMPTY: none before the deadline, *wait stands in line; SHM_CLOSED; SHM_INTERRUPTED, SHM_TIMEOUT,
- * SHM_BUSY. */
+/* Take the key's oldest value. Without SHM_TAKE_HOLD an inline one is copied and gone; else it is held at *place until
+ * shm__tuples_taken or shm__tuples_return. SHM_EMPTY: none before the deadline, *wait stands in line; SHM_CLOSED;
+ * SHM_INTERRUPTED, SHM_TIMEOUT, SHM_BUSY. */
 int shm__tuples_take(struct shm__tuples *tuples, const struct shm__key *key, u32 flags, struct shm__waiter *wait,
                      u64 deadline_ns, struct shm__value *value, struct shm__place *place);
 /* Look now and then whether somebody has died who holds a value. */
@@ -67,8 +67,8 @@ int shm__tuples_shutdown(struct shm__tuples *tuples, int immediate, u64 deadline
 int shm__tuples_stat(struct shm__tuples *tuples, u64 deadline_ns, struct shm__tuples_facts *facts);
 /* Call visit for every key of a shard that has values, with its put lock held, until it returns non-zero, which is given. In
  * a read-only space it may be SHM_BUSY: keys came or went, begin again. */
-int shm__tuples_walk(struct shm__tuples *tuples, u32 shard, u64 deadline_ns, int (*visit)(const u8 *key, u32 length, u64 values, void *context),
-                     void *context);
+int shm__tuples_walk(struct shm__tuples *tuples, u32 shard, u64 deadline_ns,
+                     int (*visit)(const u8 *key, u32 length, u64 values, void *context), void *context);
 /* Give the memory of idle entries back. */
 void shm__tuples_reclaim(struct shm__tuples *tuples);
 void shm__tuples_wake(struct shm__tuples *tuples);

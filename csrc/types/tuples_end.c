@@ -27,7 +27,7 @@ static int each_entry(struct shm__tuples *tuples, struct shm__shard *shard, entr
   return 0;
 }
 
-/* ---- looking ---------------------------------------------------------------------------------------------------------------- */
+/* ---- looking ------------------------------------------------------------------------------------------------------------- */
 static int count_entry(struct shm__tuples *tuples, struct shm__shard *shard, u64 at, struct shm__fifo *fifo, void *context) {
   struct shm__tuples_facts *facts = context;
   struct shm__fifo_facts values;
@@ -91,7 +91,7 @@ int shm__tuples_walk(struct shm__tuples *tuples, u32 n, u64 deadline_ns,
   return walk_shard(tuples, &shard, shm__tuples_lock_put, &shard.shared->put_lock, deadline_ns, visit_key, &walk);
 }
 
-/* ---- shutting down -------------------------------------------------------------------------------------------------------------- */
+/* ---- shutting down ------------------------------------------------------------------------------------------------------- */
 struct closing {
   struct shm__wakes wakes;
   int immediate;
@@ -135,7 +135,7 @@ int shm__tuples_shutdown(struct shm__tuples *tuples, int immediate, u64 deadline
   return SHM_OK;
 }
 
-/* ---- death ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- death --------------------------------------------------------------------------------------------------------------- */
 struct burial {
   struct shm__wakes wakes;
   u32 dead;

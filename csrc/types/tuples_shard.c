@@ -56,13 +56,19 @@ struct shm__shard shm__tuples_shard_of(struct shm__tuples *tuples, const struct 
 int shm__tuples_fifo(struct shm__tuples *tuples, const struct shm__shard *shard, u64 entry, struct shm__fifo *fifo) {
   struct shm_tuple *tuple = (struct shm_tuple *)shm__table_entry(shard, entry);
   if (!tuple) return 0;
-  *fifo = (struct shm__fifo){.space = tuples->space, .in = (struct shm_fifo_in *)tuple->in, .out = (struct shm_fifo_out *)tuple->out, .line = (struct shm_fifo_line *)tuple->line,
-                             .bound = tuples->bound, .embedded = entry + sizeof *tuple, .longest_bytes = tuples->space->size_bytes,
-                             .id = tuples->id, .cells_most = SHM__TUPLES_CELLS_MOST};
+  *fifo = (struct shm__fifo){.space = tuples->space,
+                             .in = (struct shm_fifo_in *)tuple->in,
+                             .out = (struct shm_fifo_out *)tuple->out,
+                             .line = (struct shm_fifo_line *)tuple->line,
+                             .bound = tuples->bound,
+                             .embedded = entry + sizeof *tuple,
+                             .longest_bytes = tuples->space->size_bytes,
+                             .id = tuples->id,
+                             .cells_most = SHM__TUPLES_CELLS_MOST};
   return 1;
 }
 
-/* ---- locks ---------------------------------------------------------------------------------------------------------------- */
+/* ---- locks --------------------------------------------------------------------------------------------------------------- */
 static struct shm_tuple *tuple_at(const struct shm__shard *shard, u64 offset) {
   return (struct shm_tuple *)shm__table_entry(shard, offset);
 }
@@ -164,7 +170,7 @@ int shm__tuples_lock_to_end(shm__tuples_locker *lock, struct shm__tuples *tuples
   return status;
 }
 
-/* ---- entries -------------------------------------------------------------------------------------------------------------- */
+/* ---- entries ------------------------------------------------------------------------------------------------------------- */
 /* Remove the oldest idle entries, but this one, until few are left, or all. Both locks are held; what is to be freed goes
  * into garbage. */
 static void remove_idle(struct shm__tuples *tuples, struct shm__shard *shard, u32 most, u64 but, struct shm__garbage *garbage) {

@@ -34,6 +34,8 @@ static inline int shm__tuples_closed(const struct shm__tuples *tuples) {
          (tuples->closing && shm_load_relaxed(tuples->closing)) || shm_load_relaxed(&tuples->space->closing);
 }
 
-static inline int shm__tuples_is_shut(const struct shm__tuples *tuples) { return shm_load_acquire(&tuples->shared->stream) == SHM_STREAM_SHUT; }
+static inline int shm__tuples_is_shut(const struct shm__tuples *tuples) {
+  return shm_load_acquire(&tuples->shared->stream) == SHM_STREAM_SHUT;
+}
 
 #endif

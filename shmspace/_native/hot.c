@@ -75,7 +75,7 @@ int hot_is_open(Port *self, const char *what) {
   return 0;
 }
 
-/* ---- waiting -------------------------------------------------------------------------------------------------------------- */
+/* ---- waiting ------------------------------------------------------------------------------------------------------------- */
 int hot_wait(Port *self, attempt *attempt, void *context, int none, int64_t timeout_ns, int writers) {
   int status;
   uint64_t deadline_ns = SHM_NEVER, now_ns;
@@ -111,7 +111,7 @@ int hot_wait(Port *self, attempt *attempt, void *context, int none, int64_t time
   return status;
 }
 
-/* ---- the type --------------------------------------------------------------------------------------------------------------- */
+/* ---- the type ------------------------------------------------------------------------------------------------------------ */
 /* _bind(handle, codec, timeout_ns, max_message, raises_full, indirect) */
 static PyObject *port_bind(PyObject *object, PyObject *args) {
   Port *self = (Port *)object;

@@ -35,7 +35,9 @@ int hot_coder_set(Coder *coder, PyObject *codec, uint64_t most_bytes) {
   made.bytes_pass = passes == Py_True;
   if (status == 0 && shortcut != Py_None) {
     PyObject *pack, *argument, *unpack;
-    status = PyArg_ParseTuple(shortcut, "IIOOpO", &made.number, &made.tuple_number, &pack, &argument, &made.takes_all, &unpack) ? 0 : -1;
+    status = PyArg_ParseTuple(shortcut, "IIOOpO", &made.number, &made.tuple_number, &pack, &argument, &made.takes_all, &unpack)
+                 ? 0
+                 : -1;
     if (status == 0) {
       made.pack = keep(pack);
       made.argument = argument == Py_None ? NULL : keep(argument);
@@ -60,10 +62,10 @@ void hot_coder_clear(Coder *coder) {
   Py_XDECREF(old.unpack);
 }
 
-/* ---- what a shortcut takes -------------------------------------------------------------------------------------------------- */
+/* ---- what a shortcut takes ----------------------------------------------------------------------------------------------- */
 static int is_plain(PyObject *value) {
-  return PyUnicode_CheckExact(value) || PyLong_CheckExact(value) || PyFloat_CheckExact(value) || value == Py_None || PyBool_Check(value) ||
-         PyBytes_CheckExact(value);
+  return PyUnicode_CheckExact(value) || PyLong_CheckExact(value) || PyFloat_CheckExact(value) || value == Py_None ||
+         PyBool_Check(value) || PyBytes_CheckExact(value);
 }
 
 static int all_plain(PyObject *values, PyObject *(*item)(PyObject *, Py_ssize_t), Py_ssize_t count) {
@@ -109,7 +111,7 @@ static void refuse(const Coder *coder, const char *method, PyObject *what) {
   Py_XDECREF(trace);
 }
 
-/* ---- there and back ----------------------------------------------------------------------------------------------------------- */
+/* ---- there and back ------------------------------------------------------------------------------------------------------ */
 static PyObject *encoded(const Coder *coder, PyObject *value, uint32_t *number) {
   if (coder->bytes_pass && PyBytes_CheckExact(value)) {
     *number = 0;
@@ -143,7 +145,8 @@ PyObject *hot_decoded(const Coder *coder, uint32_t number, PyObject *data) {
   if (coder->unpack && (number == coder->number || number == coder->tuple_number)) {
     PyObject *value = PyObject_CallFunctionObjArgs(coder->unpack, data, NULL);
     if (value && number != coder->number) {
-      PyObject *tuple = PyList_CheckExact(value) ? PyList_AsTuple(value) : PyErr_Format(PyExc_TypeError, "a tuple must be an array");
+      PyObject *tuple = PyList_CheckExact(value) ? PyList_AsTuple(value)
+                                                 : PyErr_Format(PyExc_TypeError, "a tuple must be an array");
       Py_DECREF(value);
       value = tuple;
     }

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- records -------------------------------------------------------------------------------------------------------------- */
+/* ---- records ------------------------------------------------------------------------------------------------------------- */
 static PyObject *type_of(Pages *self, uint32_t codec) {
   if (self->last_type && codec == self->last_codec) {
     Py_INCREF(self->last_type);
@@ -110,7 +110,7 @@ static int leave(Pages *self, const char *what) {
   return -1;
 }
 
-/* ---- appending -------------------------------------------------------------------------------------------------------------- */
+/* ---- appending ----------------------------------------------------------------------------------------------------------- */
 /* One record's parts; what keeps its bytes alive goes into kept. */
 static int encode(Pages *self, PyObject *value, PyObject *key, PyObject *time, PyObject *kept, shm_append *record) {
   *record = (shm_append){.stamped = time && time != Py_None};
@@ -151,8 +151,8 @@ static int encode(Pages *self, PyObject *value, PyObject *key, PyObject *time, P
 }
 
 /* The offset of the first record, or -1 with an exception. */
-static int append_all(Pages *self, const shm_append *records, uint64_t count, uint64_t size_bytes, const char *what, int64_t timeout_ns,
-                      uint64_t *first) {
+static int append_all(Pages *self, const shm_append *records, uint64_t count, uint64_t size_bytes, const char *what,
+                      int64_t timeout_ns, uint64_t *first) {
   uint64_t deadline_ns = timeout_ns > 0 ? shm_monotonic_ns() + (uint64_t)timeout_ns : timeout_ns == 0 ? 0 : SHM_NEVER;
   for (;;) {
     int status = SHM_CLOSED;
@@ -194,7 +194,8 @@ static PyObject *pages_append(PyObject *object, PyObject *const *args, Py_ssize_
   int64_t timeout_ns = hot_timeout(slots[3], FOREVER);
   if (timeout_ns == -2) return NULL;
   if (self->coder.bytes_pass && PyBytes_CheckExact(slots[0]) && !slots[1] && !slots[2]) {
-    record = (shm_append){.data = PyBytes_AsString(slots[0]), .data_bytes = (uint64_t)PyBytes_Size(slots[0]), .flags = SHM_HAS_DATA};
+    record = (shm_append){
+        .data = PyBytes_AsString(slots[0]), .data_bytes = (uint64_t)PyBytes_Size(slots[0]), .flags = SHM_HAS_DATA};
   } else if (!(kept = PyList_New(0)) || encode(self, slots[0], slots[1], slots[2], kept, &record) != 0) {
     Py_XDECREF(kept);
     return NULL;
@@ -232,7 +233,7 @@ static PyObject *pages_publish(PyObject *object, PyObject *const *args, Py_ssize
   return status == 0 ? PyLong_FromUnsignedLongLong(first + (uint64_t)count) : NULL;
 }
 
-/* ---- reading ------------------------------------------------------------------------------------------------------------------ */
+/* ---- reading ------------------------------------------------------------------------------------------------------------- */
 /* The first or the last record. SHM_EMPTY: there is none. SHM_LAGGED: look again. Who deletes may be stopped half way, so that
  * records at either end are deleted ones; nobody waits for it.
  */
@@ -328,7 +329,8 @@ static PyObject *pages_find(PyObject *object, PyObject *what) {
   long long time_ns = 0;
   char *bytes = NULL;
   Py_ssize_t length = 0;
-  if (PyBytes_Check(what) ? PyBytes_AsStringAndSize(what, &bytes, &length) != 0 : (time_ns = PyLong_AsLongLong(what)) == -1 && PyErr_Occurred()) {
+  if (PyBytes_Check(what) ? PyBytes_AsStringAndSize(what, &bytes, &length) != 0
+                          : (time_ns = PyLong_AsLongLong(what)) == -1 && PyErr_Occurred()) {
     return NULL;
   }
   if (enter(self, "finding") != 0) return NULL;
@@ -349,7 +351,7 @@ static PyObject *pages_find(PyObject *object, PyObject *what) {
   return NULL;
 }
 
-/* ---- the type -------------------------------------------------------------------------------------------------------------- */
+/* ---- the type ------------------------------------------------------------------------------------------------------------ */
 /* _bind(log, shard, codec, types) */
 static PyObject *pages_bind(PyObject *object, PyObject *args) {
   Pages *self = (Pages *)object;

@@ -100,7 +100,9 @@ PyObject *port_send_many(PyObject *object, PyObject *const *args, Py_ssize_t nar
   PyObject *list = PySequence_List(slots[0]), *kept = PyList_New(0);
   Py_ssize_t sent = -1, count = list ? PyList_Size(list) : 0;
   shm_piece *pieces = malloc((size_t)(count ? count : 1) * sizeof *pieces);
-  if (list && kept && pieces && hot_encode_all(object, &self->coder, list, kept, pieces) == 0) sent = put_all(self, pieces, count, timeout_ns);
+  if (list && kept && pieces && hot_encode_all(object, &self->coder, list, kept, pieces) == 0) {
+    sent = put_all(self, pieces, count, timeout_ns);
+  }
   if (!pieces) PyErr_NoMemory();
   free(pieces);
   Py_XDECREF(list);

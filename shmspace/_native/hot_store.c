@@ -9,7 +9,7 @@
 
 enum { SMALL = 512, NAP_NS = 20000 };
 
-/* ---- keys ------------------------------------------------------------------------------------------------------------------ */
+/* ---- keys ---------------------------------------------------------------------------------------------------------------- */
 enum { KEY_BYTES_MOST = 1024 };
 
 /* Why something is no key; Store._refuse_key has the words. */
@@ -66,7 +66,7 @@ static PyObject *cabinet_bytes_of(PyObject *object, PyObject *args) {
   return PyBytes_FromStringAndSize(key.bytes, key.length);
 }
 
-/* ---- what goes wrong -------------------------------------------------------------------------------------------------------- */
+/* ---- what goes wrong ----------------------------------------------------------------------------------------------------- */
 int cabinet_fail(Cabinet *self, int status, const char *what, int64_t timeout_ns, PyObject *key) {
   if (status == SHM_BUSY) { /* of a read: the value changed all the while */
     Py_BEGIN_ALLOW_THREADS
@@ -107,7 +107,7 @@ int cabinet_tell_write(Cabinet *self, const char *op, PyObject *key) {
   return done ? 0 : -1;
 }
 
-/* ---- reading ---------------------------------------------------------------------------------------------------------------- */
+/* ---- reading ------------------------------------------------------------------------------------------------------------- */
 PyObject *cabinet_stored(Cabinet *self, const Key *key, shm_item_facts *facts, int *status) {
   char small[SMALL];
   uint32_t length = (uint32_t)key->length;
@@ -236,7 +236,7 @@ static Py_ssize_t cabinet_length(PyObject *object) {
   }
 }
 
-/* ---- the type -------------------------------------------------------------------------------------------------------------- */
+/* ---- the type ------------------------------------------------------------------------------------------------------------ */
 /* _bind(store, codec, most_bytes, type of entries) */
 static PyObject *cabinet_bind(PyObject *object, PyObject *args) {
   Cabinet *self = (Cabinet *)object;

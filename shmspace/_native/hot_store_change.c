@@ -7,7 +7,7 @@
 
 #include <math.h>
 
-/* ---- one attempt ------------------------------------------------------------------------------------------------------------ */
+/* ---- one attempt --------------------------------------------------------------------------------------------------------- */
 typedef int act(Cabinet *self, Change *change, uint64_t deadline_ns);
 
 static int set_it(Cabinet *self, Change *change, uint64_t deadline_ns) {
@@ -24,7 +24,7 @@ static int remove_it(Cabinet *self, Change *change, uint64_t deadline_ns) {
   return shm_store_remove(self->store, change->key.bytes, (uint32_t)change->key.length, &change->how, deadline_ns, &change->facts);
 }
 
-/* ---- until it is made ------------------------------------------------------------------------------------------------------- */
+/* ---- until it is made ---------------------------------------------------------------------------------------------------- */
 static int has_to_wait(int status) {
   return status == SHM_BUSY || status == SHM_LOCKED || status == SHM_TIMEOUT || status == SHM_INTERRUPTED;
 }
@@ -96,7 +96,7 @@ static int set_value(Cabinet *self, Change *change, PyObject *value) {
   return -1;
 }
 
-/* ---- set -------------------------------------------------------------------------------------------------------------------- */
+/* ---- set ----------------------------------------------------------------------------------------------------------------- */
 static int64_t number_of(Cabinet *self, const char *method, PyObject *value) {
   PyObject *number = PyObject_CallMethod((PyObject *)self, method, "(O)", value);
   if (!number) return -1;
@@ -198,7 +198,7 @@ PyObject *cabinet_remove(PyObject *object, PyObject *args) {
   Py_RETURN_NONE;
 }
 
-/* ---- incr ------------------------------------------------------------------------------------------------------------------- */
+/* ---- incr ---------------------------------------------------------------------------------------------------------------- */
 enum { MSGPACK = 1 }; /* the codec's number: the C core adds to such integers by itself */
 
 PyObject *cabinet_incr(PyObject *object, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames) {

@@ -197,4 +197,5 @@ static PyType_Slot stream_slots[] = {
     {Py_tp_iter, stream_self},       {Py_tp_iternext, stream_next},   {0, NULL},
 };
 
-PyType_Spec hot_stream_spec = {"shmspace._native.LogStream", sizeof(Stream), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, stream_slots};
+PyType_Spec hot_stream_spec = {"shmspace._native.LogStream", sizeof(Stream), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
+                               stream_slots};

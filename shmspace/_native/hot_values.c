@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-/* ---- steps ----------------------------------------------------------------------------------------------------------------- */
+/* ---- steps --------------------------------------------------------------------------------------------------------------- */
 int hot_step_put(Call *call, uint64_t deadline_ns) {
   Shelf *self = call->self;
   uint64_t more = 0;
@@ -19,8 +19,8 @@ int hot_step_put(Call *call, uint64_t deadline_ns) {
   } else if (self->queue) {
     status = shm_queue_put_many(self->queue, self->lane, pieces, call->count - call->done, 0, &call->wait, deadline_ns, &more);
   } else if (call->count == 1) {
-    status = shm_tuples_out(self->tuples, call->key, (uint32_t)call->key_length, pieces->data, pieces->length_bytes, pieces->codec, 0,
-                            &call->wait, deadline_ns);
+    status = shm_tuples_out(self->tuples, call->key, (uint32_t)call->key_length, pieces->data, pieces->length_bytes, pieces->codec,
+                            0, &call->wait, deadline_ns);
     more = status == SHM_OK;
   } else {
     status = shm_tuples_out_many(self->tuples, call->key, (uint32_t)call->key_length, pieces, call->count - call->done, 0,
@@ -77,7 +77,7 @@ void hot_look_sometimes(Call *call) {
   if ((++call->self->takes & 15) == 0) hot_look_for_dead(call);
 }
 
-/* ---- waiting --------------------------------------------------------------------------------------------------------------- */
+/* ---- waiting ------------------------------------------------------------------------------------------------------------- */
 static int persist(Call *call, step *step, int none, int64_t timeout_ns) {
   int status;
   uint64_t deadline_ns = SHM_NEVER, now_ns;
@@ -118,7 +118,7 @@ int hot_persist(Call *call, step *step, int none, int64_t timeout_ns) {
   return RAISED;
 }
 
-/* ---- arguments ------------------------------------------------------------------------------------------------------------- */
+/* ---- arguments ----------------------------------------------------------------------------------------------------------- */
 int hot_key(Call *call, PyObject *key) {
   if (PyUnicode_Check(key)) {
     call->key = PyUnicode_AsUTF8AndSize(key, &call->key_length);
@@ -149,7 +149,7 @@ static int64_t blocking_timeout(PyObject *block, PyObject *timeout) {
   return blocks || timeout_ns == -2 ? timeout_ns : 0;
 }
 
-/* ---- putting --------------------------------------------------------------------------------------------------------------- */
+/* ---- putting ------------------------------------------------------------------------------------------------------------- */
 /* Put one value: 0, or -1 with an exception. */
 static int put_value(Call *call, PyObject *value, int64_t timeout_ns) {
   Shelf *self = call->self;
@@ -208,7 +208,10 @@ static PyObject *put_named(PyObject *object, PyObject *const *args, Py_ssize_t n
   int positional = waits ? 3 : 1;
   PyObject *slots[5] = {NULL};
   if (nargs == 1 && !kwnames) slots[0] = args[0];
-  else if (hot_arguments(args, nargs, kwnames, waits ? names : brief, 0, nargs > positional ? positional : positional + 2, slots) != 0) return NULL;
+  else if (hot_arguments(args, nargs, kwnames, waits ? names : brief, 0, nargs > positional ? positional : positional + 2, slots) !=
+           0) {
+    return NULL;
+  }
   for (int i = positional; i < positional + 2; i++) {
     if (slots[0] && slots[i]) return PyErr_Format(PyExc_TypeError, "argument 'value' was given twice");
     if (slots[i]) slots[0] = slots[i];
@@ -260,7 +263,7 @@ static PyObject *tuples_out_many(PyObject *object, PyObject *const *args, Py_ssi
   return timeout_ns == -2 || hot_key(&call, slots[0]) != 0 ? NULL : put_all(&call, slots[1], timeout_ns);
 }
 
-/* ---- taking ---------------------------------------------------------------------------------------------------------------- */
+/* ---- taking -------------------------------------------------------------------------------------------------------------- */
 /* The value that was taken; it goes back if there is no memory for it, or if a signal handler raises. One that cannot be
  * decoded is taken, and lost. *decoded: it could. */
 PyObject *hot_value_of(Call *call, int *decoded) {
@@ -316,7 +319,8 @@ static PyObject *queue_get(PyObject *object, PyObject *const *args, Py_ssize_t n
   return timeout_ns == -2 ? NULL : take_value(&call, timeout_ns, NULL);
 }
 
-static PyObject *take_key(PyObject *object, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames, const char *what, uint32_t flags) {
+static PyObject *take_key(PyObject *object, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames, const char *what,
+                          uint32_t flags) {
   static const char *const names[] = {"key", "timeout"};
   PyObject *slots[2];
   if (hot_arguments(args, nargs, kwnames, names, 1, 2, slots) != 0) return NULL;
@@ -326,7 +330,8 @@ static PyObject *take_key(PyObject *object, PyObject *const *args, Py_ssize_t na
   return timeout_ns == -2 || hot_key(&call, slots[0]) != 0 ? NULL : take_value(&call, timeout_ns, NULL);
 }
 
-static PyObject *try_key(PyObject *object, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames, const char *what, uint32_t flags) {
+static PyObject *try_key(PyObject *object, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames, const char *what,
+                         uint32_t flags) {
   static const char *const names[] = {"key", "default"};
   PyObject *slots[2];
   if (hot_arguments(args, nargs, kwnames, names, 1, 2, slots) != 0) return NULL;
@@ -351,7 +356,7 @@ static PyObject *tuples_try_read(PyObject *object, PyObject *const *args, Py_ssi
   return try_key(object, args, nargs, kwnames, "try_read", SHM_TAKE_READ);
 }
 
-/* ---- the type -------------------------------------------------------------------------------------------------------------- */
+/* ---- the type ------------------------------------------------------------------------------------------------------------ */
 /* _bind(queue, tuples, lane, codec, most_bytes) */
 static PyObject *shelf_bind(PyObject *object, PyObject *args) {
   Shelf *self = (Shelf *)object;

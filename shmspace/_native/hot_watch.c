@@ -59,7 +59,7 @@ static int ask_in_turn(Watch *self, uint64_t deadline_ns, int arm) {
   return status;
 }
 
-/* ---- what is given ---------------------------------------------------------------------------------------------------------- */
+/* ---- what is given ------------------------------------------------------------------------------------------------------- */
 static PyObject *event_of(const Watch *self) {
   Cabinet *store = (Cabinet *)self->store;
   const shm_event event = self->kept;
@@ -158,7 +158,7 @@ static PyObject *watch_look(PyObject *object, PyObject *unused) {
   return PyBool_FromLong(status != SHM_EMPTY && status != SHM_BUSY && status != SHM_TIMEOUT && status != SHM_INTERRUPTED);
 }
 
-/* ---- the type ---------------------------------------------------------------------------------------------------------------- */
+/* ---- the type ------------------------------------------------------------------------------------------------------------ */
 /* _bind(watch, store, type of events, timeout_ns) */
 static PyObject *watch_bind(PyObject *object, PyObject *args) {
   Watch *self = (Watch *)object;
@@ -245,7 +245,8 @@ static PyMethodDef watch_methods[] = {
 
 static PyGetSetDef watch_getset[] = {
     {"lost", watch_lost, NULL, "How many events it has missed so far, at least.", NULL},
-    {"last_seq", watch_seq, NULL, "The highest `seq` of the events given, 0 before the first: where another watch may go on.", NULL},
+    {"last_seq", watch_seq, NULL, "The highest `seq` of the events given, 0 before the first: where another watch may go on.",
+     NULL},
     {"_ended", watch_ended, NULL, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };

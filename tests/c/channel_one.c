@@ -60,7 +60,9 @@ static void write_all(shm_channel *channel, u32 index) {
 
 static void note(struct letter letter, u32 next[WRITERS]) {
   CHECK(letter.sender < WRITERS && letter.number < EACH);
-  if (letter.number < next[letter.sender]) FAIL("message %u of %u came after %u", letter.number, letter.sender, next[letter.sender]);
+  if (letter.number < next[letter.sender]) {
+    FAIL("message %u of %u came after %u", letter.number, letter.sender, next[letter.sender]);
+  }
   next[letter.sender] = letter.number + 1;
   if (seen[letter.sender * EACH + letter.number]++) FAIL("message %u of %u came twice", letter.number, letter.sender);
 }

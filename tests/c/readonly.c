@@ -131,7 +131,8 @@ static void write_and_delete(shm_space *space) {
   u64 deadline_ns = in_ns(LONG);
   while (n < TRAFFIC || shm_load_acquire(&stage[0]) < 50 || shm_load_acquire(&stage[2]) == 0) {
     if (shm_monotonic_ns() > deadline_ns) FAIL("opened it %u times and saw %u messages", stage[0], stage[2]);
-    shm_channel_options options = {.capacity = CAPACITY, .delivery = SHM_DELIVERY_ALL, .overflow = SHM_OVERFLOW_OLDEST, .replay = 4};
+    shm_channel_options options = {
+        .capacity = CAPACITY, .delivery = SHM_DELIVERY_ALL, .overflow = SHM_OVERFLOW_OLDEST, .replay = 4};
     shm_channel *channel = open_channel(space, "all", options);
     for (u32 end = n + 400; n < end; n++) OK(send_letter(channel, n % 2 ? 60 : 600, 3, n, in_ns(LONG)));
     delete_channel(space, "all");

@@ -65,8 +65,8 @@ static inline u64 list_keys(shm_store *store, const char *glob, u32 *numbers, u6
   u8 *keys, last[KEY_ROOM];
   u64 size_bytes, count, at = 0;
   u32 length, last_length = 0;
-  OK(shm_store_keys(store, glob, glob ? (u32)strlen(glob) : 0, SHM_KEYS_SORTED, INT64_MIN, INT64_MAX, UINT64_MAX, in_ns(LONG), &keys,
-                    &size_bytes, &count));
+  OK(shm_store_keys(store, glob, glob ? (u32)strlen(glob) : 0, SHM_KEYS_SORTED, INT64_MIN, INT64_MAX, UINT64_MAX, in_ns(LONG),
+                    &keys, &size_bytes, &count));
   CHECK(count <= room);
   for (u64 i = 0; i < count; i++, at += sizeof length + length) {
     memcpy(&length, keys + at, sizeof length);

@@ -57,7 +57,9 @@ static void send_some(struct member *member, shm_channel *writer, struct chance 
     shm_view view;
     if (refused(shm_channel_reserve(writer, length, some_deadline(chance), &view))) return;
     write_letter(view.data, length, member->index, (u32)draw(chance));
-    if (below(chance, 3) == 0 || refused(shm_channel_commit(writer, &view, some_deadline(chance)))) shm_channel_abort(writer, &view);
+    if (below(chance, 3) == 0 || refused(shm_channel_commit(writer, &view, some_deadline(chance)))) {
+      shm_channel_abort(writer, &view);
+    }
   } else if (how == 1) {
     u8 data[8][256];
     shm_piece pieces[8];
@@ -75,7 +77,9 @@ static void send_some(struct member *member, shm_channel *writer, struct chance 
 static void look_at_views(shm_channel *reader, struct chance *chance) {
   shm_view views[VIEWS];
   u32 count = 0;
-  while (count < VIEWS && !refused(shm_channel_recv_view(reader, &views[count], some_deadline(chance))) && views[count].data) count++;
+  while (count < VIEWS && !refused(shm_channel_recv_view(reader, &views[count], some_deadline(chance))) && views[count].data) {
+    count++;
+  }
   for (u32 i = 0; i < count; i++) {
     read_letter(views[i].data, views[i].length_bytes);
     shm_channel_unpin(reader, &views[i]);
@@ -221,7 +225,8 @@ static void die(struct member *member) {
 static void live(u32 index, struct chance *chance) {
   struct member member = {.index = index};
   member.readonly = below(chance, 6) == 0;
-  int status = shm_space_open(test_directory, test_name, 0, 0, 0600, member.readonly ? SHM_OPEN_READONLY : 0, in_ns(LONG), &member.space);
+  int status = shm_space_open(test_directory, test_name, 0, 0, 0600, member.readonly ? SHM_OPEN_READONLY : 0, in_ns(LONG),
+                              &member.space);
   if (refused(status)) return;
   open_handles(&member, chance);
   pthread_t thread;

@@ -32,7 +32,9 @@ static void wait_in_turn(const struct shelf *shelf, u32 index) {
     struct letter letter = {0, 0};
     await(&board->turn, turn * (WAITERS + 1) + index + 1);
     OK(take_value(shelf, turn % 2 ? SHM_TAKE_HOLD : 0, &letter, in_ns(LONG)));
-    if (letter.number != turn * WAITERS + index) FAIL("number %u in line got value %u of turn %u", index, letter.number % WAITERS, turn);
+    if (letter.number != turn * WAITERS + index) {
+      FAIL("number %u in line got value %u of turn %u", index, letter.number % WAITERS, turn);
+    }
     shm_add(&board->came, 1);
   }
 }

@@ -35,8 +35,11 @@ static u32 put_batch(const struct shelf *shelf, struct chance *chance, u32 sende
     write_letter(data[count], length, sender, number + (u32)count);
     pieces[count] = (shm_piece){data[count], length, 0};
   }
-  if (shelf->key) OK(shm_tuples_out_many(shelf->tuples, shelf->key, key_length(shelf), pieces, count, 0, &wait, in_ns(LONG), &done));
-  else OK(shm_queue_put_many(shelf->queue, 0, pieces, count, 0, &wait, in_ns(LONG), &done));
+  if (shelf->key) {
+    OK(shm_tuples_out_many(shelf->tuples, shelf->key, key_length(shelf), pieces, count, 0, &wait, in_ns(LONG), &done));
+  } else {
+    OK(shm_queue_put_many(shelf->queue, 0, pieces, count, 0, &wait, in_ns(LONG), &done));
+  }
   SAME(done, count);
   CHECK(!wait.block);
   return (u32)count;
@@ -59,11 +62,14 @@ static void take_all(struct shelf shelf, u32 index) {
     u32 key = with_keys ? (u32)below(&chance, KEYS) : 0;
     struct letter letter = {0, 0};
     if (with_keys) shelf.key = keys[key];
-    int status = take_value(&shelf, below(&chance, 2) ? SHM_TAKE_HOLD : 0, &letter, below(&chance, 4) ? in_ns(below(&chance, 5 * MS)) : 0);
+    int status = take_value(&shelf, below(&chance, 2) ? SHM_TAKE_HOLD : 0, &letter,
+                            below(&chance, 4) ? in_ns(below(&chance, 5 * MS)) : 0);
     if (status == SHM_EMPTY || status == SHM_BUSY || status == SHM_TIMEOUT) continue;
     OK(status);
     CHECK(letter.sender < PUTTERS && letter.number < EACH);
-    if (letter.number < next[key][letter.sender]) FAIL("%u of %u came after %u", letter.number, letter.sender, next[key][letter.sender]);
+    if (letter.number < next[key][letter.sender]) {
+      FAIL("%u of %u came after %u", letter.number, letter.sender, next[key][letter.sender]);
+    }
     next[key][letter.sender] = letter.number + 1;
     if (seen[letter.sender * EACH + letter.number]++) FAIL("value %u of %u came twice", letter.number, letter.sender);
     shm_add(left, (u32)-1);

@@ -81,7 +81,9 @@ static void open_handles(struct handles *handles, shm_space *space) {
   handles->log = open_a_log(space, SHM_KIND_LOG, "log");
   handles->shards = open_a_log(space, SHM_KIND_SHARDED_LOG, "shards");
   handles->store = open_a_store(space);
-  if (handles->store && CALL(shm_watch_open, handles->store, NULL, 0, 0, 0, soon(), &handles->watch) != SHM_OK) handles->watch = NULL;
+  if (handles->store && CALL(shm_watch_open, handles->store, NULL, 0, 0, 0, soon(), &handles->watch) != SHM_OK) {
+    handles->watch = NULL;
+  }
 }
 
 static void fill_region(struct handles *handles) {

@@ -37,7 +37,7 @@ static void open_shelves(struct shelves *shelves, shm_space *space) {
 /* Long enough to stand in line and be told. */
 static u64 at_once(void) { return shm_monotonic_ns() + PATIENCE_NS / 40; }
 
-/* ---- calls that may wait -------------------------------------------------------------------------------------------------- */
+/* ---- calls that may wait ------------------------------------------------------------------------------------------------- */
 static int put_at(const struct spot *at, u64 length, u32 flags, shm_wait *wait, u64 deadline_ns) {
   if (at->queue) return CALL(shm_queue_put, at->queue, at->lane, region_buffer, length, 3, flags, wait, deadline_ns);
   if (!at->tuples) return SHM_CLOSED;
@@ -88,7 +88,7 @@ static int take_one_at(const struct spot *at, u32 flags, u64 deadline_ns, int ba
   return status;
 }
 
-/* ---- making them ---------------------------------------------------------------------------------------------------------- */
+/* ---- making them --------------------------------------------------------------------------------------------------------- */
 /* Number n of the keys of one shard. */
 static const char *crowded_key(u32 n) {
   static char key[16];
@@ -105,8 +105,9 @@ static void fill_shelves(struct shelves *shelves) {
   static shm_wait waits[5];
   shm_taken taken;
   const u32 stay = SHM_WAIT_BELL;
-  struct spot queue = {.queue = shelves->queue}, narrow = {.queue = shelves->narrow}, values = {.tuples = shelves->tuples, .key = "a"},
-              empty = {.tuples = shelves->tuples, .key = "b"}, full = {.tuples = shelves->tuples, .key = "c"};
+  struct spot queue = {.queue = shelves->queue}, narrow = {.queue = shelves->narrow},
+              values = {.tuples = shelves->tuples, .key = "a"}, empty = {.tuples = shelves->tuples, .key = "b"},
+              full = {.tuples = shelves->tuples, .key = "c"};
   for (u32 i = 0; i < 20; i++) put_one(&queue, lengths[i % 4], soon());
   for (u32 i = 0; i < 2; i++) take_one_at(&queue, SHM_TAKE_LEASE, 0, 1); /* twice: too often */
   for (u32 i = 0; i < 2; i++) take_at(&queue, i ? 0 : SHM_TAKE_LEASE, &waits[4], 0, i ? &taken : &shelves->leased);
@@ -124,7 +125,7 @@ static void fill_shelves(struct shelves *shelves) {
   }
 }
 
-/* ---- using them ----------------------------------------------------------------------------------------------------------- */
+/* ---- using them ---------------------------------------------------------------------------------------------------------- */
 static void look_at_queue(shm_queue *queue) {
   shm_queue_options options;
   shm_queue_facts facts;

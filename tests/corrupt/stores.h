@@ -46,7 +46,8 @@ static void fill_store(shm_store *store) {
 static void read_keys(shm_store *store, const char *glob, u32 order) {
   u8 *keys = NULL;
   u64 size_bytes = 0, count = 0;
-  if (CALL(shm_store_keys, store, glob, glob ? (u32)strlen(glob) : 0, order, INT64_MIN, INT64_MAX, UINT64_MAX, soon(), &keys, &size_bytes, &count) == SHM_OK) {
+  if (CALL(shm_store_keys, store, glob, glob ? (u32)strlen(glob) : 0, order, INT64_MIN, INT64_MAX, UINT64_MAX, soon(), &keys,
+           &size_bytes, &count) == SHM_OK) {
     u64 at = 0;
     for (u64 n = 0; n < count; n++) {
       u32 length = 0;

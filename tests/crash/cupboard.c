@@ -48,7 +48,8 @@ static int set_key(const struct cup_step *step, uint64_t id, const shm_write *ho
 static int remove_all(const char *glob, const shm_write *how) {
   uint8_t *keys;
   uint64_t size_bytes, count;
-  int status = shm_store_remove_all(cupboard.store, glob, glob ? (uint32_t)strlen(glob) : 0, how, patience_ns(), &keys, &size_bytes, &count);
+  int status = shm_store_remove_all(cupboard.store, glob, glob ? (uint32_t)strlen(glob) : 0, how, patience_ns(), &keys, &size_bytes,
+                                    &count);
   shm_store_free_keys(keys);
   return status;
 }
@@ -159,7 +160,10 @@ static struct {
 static void fill_memory(struct world *world) {
   static const uint64_t sizes[] = {200000, 20000, 4000, LONG_BYTES, VALUE_BYTES, ITEM_BYTES};
   for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
-    while (hoard.count < HOARD_MOST && shm__block_alloc(world->space, sizes[i], patience_ns(), &hoard.refs[hoard.count]) == SHM_OK) hoard.count++;
+    while (hoard.count < HOARD_MOST &&
+           shm__block_alloc(world->space, sizes[i], patience_ns(), &hoard.refs[hoard.count]) == SHM_OK) {
+      hoard.count++;
+    }
   }
 }
 

@@ -69,7 +69,8 @@ static uint64_t expect_removals(struct state *state, struct cup_events *events, 
 }
 
 /* Make of the state what the first changes (at most so many) of a step make of it; how many there were. */
-static uint64_t expect_step(struct state *state, struct cup_events *events, const struct cup_step *step, uint64_t id, uint64_t most) {
+static uint64_t expect_step(struct state *state, struct cup_events *events, const struct cup_step *step, uint64_t id,
+                            uint64_t most) {
   struct cup_value *value = &state->of[step->key], before = *value;
   uint8_t encoded[SHM__MSGINT_BYTES];
   if (most == 0) return 0;
@@ -85,7 +86,10 @@ static uint64_t expect_step(struct state *state, struct cup_events *events, cons
     default: return 0;
   }
   if (step->op == CUP_REMOVE && before.size == 0) return 0;
-  if (!step->silent) expect_event(events, step->op == CUP_REMOVE ? SHM_EVENT_DEL : SHM_EVENT_SET, step->key, step->op == CUP_REMOVE ? &before : value);
+  if (!step->silent) {
+    expect_event(events, step->op == CUP_REMOVE ? SHM_EVENT_DEL : SHM_EVENT_SET, step->key,
+                 step->op == CUP_REMOVE ? &before : value);
+  }
   return 1;
 }
 
@@ -105,11 +109,13 @@ static int expect(struct world *world, struct state *state, struct cup_events *e
   expect_steps(state, &before, goods->before, SURVIVOR, ALL, 0);
   if (!expect_steps(state, events, goods->other, OTHER, world->progress[OTHER].put, others)) return 0;
   if (!expect_steps(state, events, goods->steps, VICTIM, world->progress[VICTIM].put, victims)) return 0;
-  for (uint64_t n = 0; n < cupboard.afters; n++) expect_step(state, events, &cupboard.after[n], cup_id(SURVIVOR, STEPS_MOST + n), ALL);
+  for (uint64_t n = 0; n < cupboard.afters; n++) {
+    expect_step(state, events, &cupboard.after[n], cup_id(SURVIVOR, STEPS_MOST + n), ALL);
+  }
   return 1;
 }
 
-/* ---- what is there ---------------------------------------------------------------------------------------------------------- */
+/* ---- what is there ------------------------------------------------------------------------------------------------------- */
 static void read_value(struct world *world, const uint8_t *bytes, const shm_item_facts *facts, struct cup_value *value) {
   *value = (struct cup_value){.size = facts->length_bytes};
   if (facts->codec != SHM__MSGPACK) value->id = read_message(world, bytes, facts->length_bytes);
@@ -167,7 +173,7 @@ static void read_events(struct world *world) {
   }
 }
 
-/* ---- comparing --------------------------------------------------------------------------------------------------------------- */
+/* ---- comparing ----------------------------------------------------------------------------------------------------------- */
 static int same_values(const struct cup_value *a, const struct cup_value *b) {
   return a->id == b->id && a->size == b->size && a->number == b->number;
 }
@@ -223,7 +229,8 @@ static void judge_listing(struct world *world) {
   uint8_t *listed;
   uint64_t size_bytes, count, at = 0, there = 0, bytes = 0, counts[16];
   shm_store_facts facts;
-  int status = TIMED(world, shm_store_keys(cupboard.store, NULL, 0, SHM_KEYS_SORTED, INT64_MIN, INT64_MAX, UINT64_MAX, patience_ns(), &listed, &size_bytes, &count));
+  int status = TIMED(world, shm_store_keys(cupboard.store, NULL, 0, SHM_KEYS_SORTED, INT64_MIN, INT64_MAX, UINT64_MAX,
+                                           patience_ns(), &listed, &size_bytes, &count));
   if (status != SHM_OK) blame(world, "listing: %s", shm_error_name(status));
   read_state(world, &found);
   sort_keys(keys, 0);
@@ -232,14 +239,17 @@ static void judge_listing(struct world *world) {
     bytes += found.of[keys[i]].size;
     if (there++ >= count) break;
     memcpy(&length, listed + at, sizeof length);
-    if (cup_key_of(listed + at + sizeof length, length) != keys[i]) blame(world, "key %u is not listed in its place", (unsigned)keys[i]);
+    if (cup_key_of(listed + at + sizeof length, length) != keys[i]) {
+      blame(world, "key %u is not listed in its place", (unsigned)keys[i]);
+    }
     at += sizeof length + length;
   }
   shm_store_free_keys(listed);
   if (shm_store_stat(cupboard.store, &facts, counts) != SHM_OK) blame(world, "no figures of the store");
   if (there != count || (uint64_t)shm_store_length(cupboard.store) != count || facts.keys != count || facts.size_bytes != bytes) {
     blame(world, "%llu keys (%llu bytes) are there, %llu are listed, %llu counted (%llu bytes)", (unsigned long long)there,
-          (unsigned long long)bytes, (unsigned long long)count, (unsigned long long)facts.keys, (unsigned long long)facts.size_bytes);
+          (unsigned long long)bytes, (unsigned long long)count, (unsigned long long)facts.keys,
+          (unsigned long long)facts.size_bytes);
   }
   if (facts.watchers != 1) blame(world, "%llu watches are open", (unsigned long long)facts.watchers);
 }
@@ -249,7 +259,9 @@ static void judge_expired(struct world *world) {
   if (shm_store_length(cupboard.store) < 0) blame(world, "the store has no length");
   read_events(world);
   for (uint32_t key = 0; key < CUP_KEYS; key++) {
-    if (is_expired_one(key) && cupboard.seqs[key] == 0 && !cupboard.lost) blame(world, "key %u has expired, and is there", (unsigned)key);
+    if (is_expired_one(key) && cupboard.seqs[key] == 0 && !cupboard.lost) {
+      blame(world, "key %u has expired, and is there", (unsigned)key);
+    }
   }
 }
 
@@ -270,7 +282,7 @@ static void judge_lock(struct world *world) {
   }
 }
 
-/* ---- the verdict ------------------------------------------------------------------------------------------------------------- */
+/* ---- the verdict --------------------------------------------------------------------------------------------------------- */
 static void check(struct world *world) {
   shm_problem problems[PROBLEMS];
   int64_t count = shm_space_check(world->space, problems, PROBLEMS);
@@ -284,7 +296,9 @@ static void act(struct world *world, enum cup_op op, uint32_t key, uint64_t size
   struct cup_step step = {op, key, size, 0, 0};
   int status = TIMED(world, cup_do(world, &step, cup_id(SURVIVOR, STEPS_MOST + cupboard.afters)));
   cupboard.after[cupboard.afters++] = step;
-  if (status != SHM_OK && !(op == CUP_REMOVE && status == SHM_NOT_FOUND)) blame(world, "the survivor's step: %s %s", shm_error_name(status), shm_error_text());
+  if (status != SHM_OK && !(op == CUP_REMOVE && status == SHM_NOT_FOUND)) {
+    blame(world, "the survivor's step: %s %s", shm_error_name(status), shm_error_text());
+  }
   judge_state(world, 1);
 }
 
@@ -318,7 +332,9 @@ static int is_there(struct world *world) {
 }
 
 static void judge_there(struct world *world) {
-  if (!cupboard.watch && shm_watch_open(cupboard.store, NULL, 0, 0, 0, patience_ns(), &cupboard.watch) != SHM_OK) blame(world, "watching");
+  if (!cupboard.watch && shm_watch_open(cupboard.store, NULL, 0, 0, 0, patience_ns(), &cupboard.watch) != SHM_OK) {
+    blame(world, "watching");
+  }
   judge_state(world, 1);
   judge_expired(world);
   judge_listing(world);

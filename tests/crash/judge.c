@@ -17,7 +17,7 @@ struct drained {
   int gone; /* the channel was deleted */
 };
 
-/* ---- the books ------------------------------------------------------------------------------------------------------------ */
+/* ---- the books ----------------------------------------------------------------------------------------------------------- */
 static void drain(struct world *world, shm_channel *reader, struct drained *found) {
   static uint8_t bytes[1 << 20];
   *found = (struct drained){.count = 0};
@@ -124,7 +124,7 @@ static void judge_newcomer(struct world *world) {
   shm_channel_free(newcomer);
 }
 
-/* ---- working on --------------------------------------------------------------------------------------------------------------- */
+/* ---- working on ---------------------------------------------------------------------------------------------------------- */
 static void recv_own(struct world *world, shm_channel *reader, uint64_t id) {
   uint8_t bytes[BLOCK_BYTES];
   uint64_t length;
@@ -172,7 +172,7 @@ static void judge_channel(struct world *world) {
   if (!found.gone) work_on(world);
 }
 
-/* ---- the lock "l" --------------------------------------------------------------------------------------------------------------- */
+/* ---- the lock "l" -------------------------------------------------------------------------------------------------------- */
 /* Whether the next holder must be told that the last one died. */
 static int died_holding(struct world *world) {
   const struct shm_entry *entry = shm__directory_look(world->space, SHM_KIND_LOCK, "l", 1);
@@ -198,7 +198,7 @@ static void judge_lock(struct world *world, int died) {
   shm_lock_free(lock);
 }
 
-/* ---- the end ----------------------------------------------------------------------------------------------------------------------- */
+/* ---- the end ------------------------------------------------------------------------------------------------------------- */
 static void check(struct world *world, const char *when) {
   shm_problem problems[PROBLEMS];
   int64_t count = shm_space_check(world->space, problems, PROBLEMS);

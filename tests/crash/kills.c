@@ -105,7 +105,7 @@ static void send_on(struct world *world, struct incarnation *self, uint64_t numb
   }
 }
 
-/* ---- receivers ------------------------------------------------------------------------------------------------------------- */
+/* ---- receivers ----------------------------------------------------------------------------------------------------------- */
 static int recv_some(struct world *world, struct incarnation *self, uint64_t *ids, uint64_t *count) {
   static uint8_t bytes[1 << 16];
   uint64_t length, kind = draw(4);
@@ -165,7 +165,7 @@ static void recv_on(struct world *world, struct incarnation *self) {
   }
 }
 
-/* ---- incarnations ----------------------------------------------------------------------------------------------------------- */
+/* ---- incarnations -------------------------------------------------------------------------------------------------------- */
 static void work(struct world *world, int worker, uint64_t number) {
   struct incarnation *self = &books->incarnations[number];
   prctl(PR_SET_PDEATHSIG, SIGKILL);

@@ -40,7 +40,7 @@ static void fail(struct world *world, const char *what, int status) {
 
 static uint32_t key_of(char *key, uint64_t number) { return (uint32_t)snprintf(key, 16, "%llu", (unsigned long long)number); }
 
-/* ---- reading -------------------------------------------------------------------------------------------------------------- */
+/* ---- reading ------------------------------------------------------------------------------------------------------------- */
 /* Copy what was seen: its id; 0: it has changed meanwhile. */
 static uint64_t copy_record(struct world *world, const shm_seen *seen) {
   static uint8_t data[LONGEST];
@@ -138,7 +138,7 @@ void read_records(struct world *world, struct books *books, uint64_t seed) {
   }
 }
 
-/* ---- appending -------------------------------------------------------------------------------------------------------------- */
+/* ---- appending ----------------------------------------------------------------------------------------------------------- */
 static int append_some(struct world *world, struct incarnation *self, uint64_t number, uint64_t count, uint64_t *first) {
   static uint8_t bytes[LONG_BATCH][LONGEST];
   shm_append pieces[LONG_BATCH];
@@ -200,7 +200,7 @@ void append_records(struct world *world, struct incarnation *self, struct books 
   }
 }
 
-/* ---- the books -------------------------------------------------------------------------------------------------------------- */
+/* ---- the books ----------------------------------------------------------------------------------------------------------- */
 void balance_log(struct world *world, struct books *books, struct sums *sums) {
   uint64_t first, next, least = START, most = START, count = 0;
   uint32_t place;

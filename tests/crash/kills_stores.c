@@ -79,7 +79,7 @@ static int64_t get_sum(struct world *world, const char *name) {
   return sum;
 }
 
-/* ---- changing ------------------------------------------------------------------------------------------------------------- */
+/* ---- changing ------------------------------------------------------------------------------------------------------------ */
 static void step(struct world *world, struct incarnation *self, uint64_t number) {
   shm_item_facts facts, found;
   int64_t sum;
@@ -106,7 +106,9 @@ static void count_under_lock(struct world *world, uint64_t number) {
   }
   left = get_sum(world, "left");
   for (right = get_sum(world, "right"); died && right < left && status == SHM_OK;) status = add_one("right", number, &right);
-  if (left != right) blame(world, "the lock of a key does not exclude, or did not tell: %lld, %lld", (long long)left, (long long)right);
+  if (left != right) {
+    blame(world, "the lock of a key does not exclude, or did not tell: %lld, %lld", (long long)left, (long long)right);
+  }
   if (status == SHM_OK) status = add_one("left", number, &left);
   shm_nap_ns(draw(100000)); /* to be killed in between */
   if (status == SHM_OK) status = add_one("right", number, &right);
@@ -141,7 +143,7 @@ void change_keys(struct world *world, struct incarnation *self, struct books *bo
   }
 }
 
-/* ---- watching ------------------------------------------------------------------------------------------------------------- */
+/* ---- watching ------------------------------------------------------------------------------------------------------------ */
 static void note_event(struct world *world, const shm_event *event, struct followed *followed, int whole) {
   shm_item_facts facts;
   if (event->item.codec == SHM__MSGPACK) {
@@ -152,7 +154,9 @@ static void note_event(struct world *world, const shm_event *event, struct follo
   uint64_t id = read_message(world, event->value, event->item.length_bytes);
   if (event->key[0] != 'i' || world->failure[0]) return;
   const char *wrong = follow(followed, id, whole);
-  if (wrong) blame(world, "step %llu of incarnation %llu %s", (unsigned long long)(id & UINT32_MAX), (unsigned long long)(id >> 32), wrong);
+  if (wrong) {
+    blame(world, "step %llu of incarnation %llu %s", (unsigned long long)(id & UINT32_MAX), (unsigned long long)(id >> 32), wrong);
+  }
   if (get_message(world, 'i', id >> 32, &facts) == 0 || facts.version < event->seq) blame(world, "a key is older than its event");
 }
 
@@ -160,8 +164,8 @@ static void list_keys(struct world *world) {
   static const char *const globs[] = {NULL, "i*", "k1*"};
   uint8_t *keys;
   uint64_t size_bytes, count, at = 0, which = draw(3);
-  int status = shm_store_keys(store, globs[which], which ? (uint32_t)strlen(globs[which]) : 0, (uint32_t)draw(3), INT64_MIN, INT64_MAX,
-                              UINT64_MAX, patience_ns(), &keys, &size_bytes, &count);
+  int status = shm_store_keys(store, globs[which], which ? (uint32_t)strlen(globs[which]) : 0, (uint32_t)draw(3), INT64_MIN,
+                              INT64_MAX, UINT64_MAX, patience_ns(), &keys, &size_bytes, &count);
   if (status != SHM_OK) fail(world, "listing", status);
   for (uint64_t n = 0; status == SHM_OK && n < count; n++) {
     uint32_t length;
@@ -205,7 +209,7 @@ void watch_keys(struct world *world, struct books *books, uint64_t seed) {
   if (watch) shm_watch_free(watch);
 }
 
-/* ---- the books -------------------------------------------------------------------------------------------------------------- */
+/* ---- the books ----------------------------------------------------------------------------------------------------------- */
 static void balance_figures(struct world *world) {
   shm_store_facts facts;
   uint8_t *keys;
@@ -213,12 +217,13 @@ static void balance_figures(struct world *world) {
   shm_nap_ns(2 * SOON_NS); /* what expires has done so */
   int status = shm_store_stat(store, &facts, counts);
   if (status != SHM_OK) fail(world, "figures", status);
-  status = shm_store_keys(store, NULL, 0, SHM_KEYS_SORTED, INT64_MIN, INT64_MAX, UINT64_MAX, patience_ns(), &keys, &size_bytes, &count);
+  status = shm_store_keys(store, NULL, 0, SHM_KEYS_SORTED, INT64_MIN, INT64_MAX, UINT64_MAX, patience_ns(), &keys, &size_bytes,
+                          &count);
   if (status != SHM_OK) fail(world, "listing what is left", status);
   shm_store_free_keys(keys);
   if (facts.keys != count || facts.watchers) {
-    blame(world, "%llu keys are counted, %llu listed; %llu watches are open", (unsigned long long)facts.keys, (unsigned long long)count,
-          (unsigned long long)facts.watchers);
+    blame(world, "%llu keys are counted, %llu listed; %llu watches are open", (unsigned long long)facts.keys,
+          (unsigned long long)count, (unsigned long long)facts.watchers);
   }
 }
 

@@ -56,7 +56,7 @@ static void fail(struct world *world, const char *what, int status) {
   blame(world, "%s: %s %s", what, shm_error_name(status), shm_error_text());
 }
 
-/* ---- calls that give up at their deadline --------------------------------------------------------------------------------- */
+/* ---- calls that give up at their deadline -------------------------------------------------------------------------------- */
 static int leave(const struct shelf *at, uint32_t flags, shm_wait *wait, shm_taken *taken) {
   if (!wait->block) return SHM_EMPTY;
   if (queue) return shm_queue_leave(queue, at->lane, flags, wait, taken);
@@ -80,7 +80,7 @@ static uint64_t id_of(struct world *world, const shm_taken *taken) {
   return read_message(world, taken->data ? taken->data : taken->small, taken->length_bytes);
 }
 
-/* ---- putting ---------------------------------------------------------------------------------------------------------------- */
+/* ---- putting ------------------------------------------------------------------------------------------------------------- */
 static int put(const shm_piece *pieces, uint64_t count, uint64_t *done) {
   struct shelf at = shelf_number(queue ? 0 : draw_key());
   shm_wait wait = {0};
@@ -112,7 +112,7 @@ void put_values(struct world *world, struct incarnation *self, struct books *boo
   }
 }
 
-/* ---- taking ----------------------------------------------------------------------------------------------------------------- */
+/* ---- taking -------------------------------------------------------------------------------------------------------------- */
 static int lease_one(struct world *world, struct incarnation *self, struct books *books, const struct shelf *at,
                      uint64_t deadline_ns) {
   shm_wait wait = {0};
@@ -183,7 +183,7 @@ void take_values(struct world *world, struct incarnation *self, struct books *bo
   }
 }
 
-/* ---- the books -------------------------------------------------------------------------------------------------------------- */
+/* ---- the books ----------------------------------------------------------------------------------------------------------- */
 static void take_what_is_left(struct world *world, struct books *books) {
   for (uint64_t number = 0; number < shelves() && !world->failure[0]; number++) {
     struct shelf at = shelf_number(number);

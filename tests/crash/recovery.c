@@ -76,7 +76,7 @@ static void end_scene(struct world *world, const struct place *first, const stru
   failures++;
 }
 
-/* ---- killed ---------------------------------------------------------------------------------------------------------------- */
+/* ---- killed -------------------------------------------------------------------------------------------------------------- */
 /* The victim dies at first, the next one at second. Without first they pass what there is to pass. */
 static void kill_both(struct world *world, const struct scene *scene, const struct start *start,
                       const struct place *first, const struct place *second) {
@@ -109,7 +109,7 @@ static void kill_in_turn(struct world *world, const struct scene *scene, const s
   }
 }
 
-/* ---- slow -------------------------------------------------------------------------------------------------------------------- */
+/* ---- slow ---------------------------------------------------------------------------------------------------------------- */
 static void stop_at(struct world *world, const struct scene *scene, const struct start *start,
                     const struct place *place) {
   world->next = &next_settles;

@@ -158,7 +158,7 @@ static void make_q_left(struct world *world) {
   close_shelf();
 }
 
-/* ---- sleepers -------------------------------------------------------------------------------------------------------------- */
+/* ---- sleepers ------------------------------------------------------------------------------------------------------------ */
 static void sleep_for_the_end(struct world *world) {
   struct progress *progress = progress_of(world);
   uint64_t before_ns = shm_monotonic_ns();
@@ -227,9 +227,14 @@ SCENE(q_take_awaited, q_none, take_patiently, .meanwhile = put_when_awaited)
 SCENE(q_hold_awaited, q_none_block, hold_patiently, .meanwhile = put_when_awaited)
 SCENE(q_put_awaited, q_full, put_patiently, .meanwhile = take_when_awaited)
 
-const struct scene *const queue_scenes[] = {
-    &q_taker_asleep, &q_holder_asleep, &q_putter_asleep, &q_joiner_asleep, &q_last_asleep,
-    &q_put, &q_put_block, &q_put_many, &q_grow, &q_take, &q_take_held, &q_take_block, &q_take_many, &q_many_waited, &q_collect, &q_stand,
-    &q_given, &q_given_late, &q_room_given, &q_room_late, &q_leave_leased, &q_leave_line, &q_lease_ack, &q_lease_nack, &q_leased, &q_nack_unlocked, &q_bury, &q_bury_more, &q_task_done, &q_shut, &q_discard,
-    &q_discard_leased, &q_delete_used, &q_delete, &q_wake_taker, &q_wake_holder, &q_wake_putter, &q_wake_joiner,
-    &q_nack_waited, &q_shut_waited, &q_take_awaited, &q_hold_awaited, &q_put_awaited, NULL};
+const struct scene *const queue_scenes[] = {&q_taker_asleep, &q_holder_asleep, &q_putter_asleep, &q_joiner_asleep,
+                                            &q_last_asleep,  &q_put,           &q_put_block,     &q_put_many,
+                                            &q_grow,         &q_take,          &q_take_held,     &q_take_block,
+                                            &q_take_many,    &q_many_waited,   &q_collect,       &q_stand,
+                                            &q_given,        &q_given_late,    &q_room_given,    &q_room_late,
+                                            &q_leave_leased, &q_leave_line,    &q_lease_ack,     &q_lease_nack,
+                                            &q_leased,       &q_nack_unlocked, &q_bury,          &q_bury_more,
+                                            &q_task_done,    &q_shut,          &q_discard,       &q_discard_leased,
+                                            &q_delete_used,  &q_delete,        &q_wake_taker,    &q_wake_holder,
+                                            &q_wake_putter,  &q_wake_joiner,   &q_nack_waited,   &q_shut_waited,
+                                            &q_take_awaited, &q_hold_awaited,  &q_put_awaited,   NULL};

@@ -14,7 +14,8 @@ GOODS(glob, .shards = 3, .feed = 64, .before = {MANY}, .other = {ALONE(CUP_REMOV
 GOODS(grown, ONE, .before = {MANY}, .other = {SET(10, FIT_BYTES)})
 GOODS(old, .shards = 1, .feed = 4, .before = {A_FEW, REMOVE(1)}, .other = {SET(0, VALUE_BYTES), REMOVE(2), REMOVE(8)})
 GOODS(first, ONE, .other = {SET(0, VALUE_BYTES)})
-GOODS(expired, .shards = 3, .feed = 64, .before = {A_FEW, EXPIRED(4, VALUE_BYTES), EXPIRED(9, FIT_BYTES)}, .other = {ALONE(CUP_SWEEP)})
+GOODS(expired, .shards = 3, .feed = 64, .before = {A_FEW, EXPIRED(4, VALUE_BYTES), EXPIRED(9, FIT_BYTES)},
+      .other = {ALONE(CUP_SWEEP)})
 GOODS(locked, ONE, .locks = 1, .before = {A_FEW}, .other = {ALONE(CUP_LOCK)})
 GOODS(unlocked, ONE, .locks = 1, .before = {A_FEW}, .other = {ALONE(CUP_LOCK), ALONE(CUP_UNLOCK)})
 GOODS(watched, ONE, .before = {A_FEW}, .other = {ALONE(CUP_WATCH), ALONE(CUP_UNWATCH)})
@@ -47,7 +48,26 @@ SCENE(inherit_k_set, set_after, cup_steps, DEATH("k_set_block", "store.copied", 
 SCENE(inherit_k_remove, set_anew, cup_steps, DEATH("k_remove_one", "feed.written", 1))
 SCENE(inherit_k_insert, remove_after, cup_steps, DEATH("k_insert", "table.appended", 1))
 
-const struct scene *const reap_store_scenes[] = {
-    &reap_k_committed, &reap_k_copied, &reap_k_published, &reap_k_inserted, &reap_k_ordered, &reap_k_written, &reap_k_gone,
-    &reap_k_removed, &reap_k_held, &reap_k_glob, &reap_k_rehash, &reap_k_old, &reap_k_ring, &reap_k_expired, &reap_k_lock_added,
-    &reap_k_locked, &reap_k_lock_held, &reap_k_watched, &reap_k_unwatched, &inherit_k_set, &inherit_k_remove, &inherit_k_insert, NULL};
+const struct scene *const reap_store_scenes[] = {&reap_k_committed,
+                                                 &reap_k_copied,
+                                                 &reap_k_published,
+                                                 &reap_k_inserted,
+                                                 &reap_k_ordered,
+                                                 &reap_k_written,
+                                                 &reap_k_gone,
+                                                 &reap_k_removed,
+                                                 &reap_k_held,
+                                                 &reap_k_glob,
+                                                 &reap_k_rehash,
+                                                 &reap_k_old,
+                                                 &reap_k_ring,
+                                                 &reap_k_expired,
+                                                 &reap_k_lock_added,
+                                                 &reap_k_locked,
+                                                 &reap_k_lock_held,
+                                                 &reap_k_watched,
+                                                 &reap_k_unwatched,
+                                                 &inherit_k_set,
+                                                 &inherit_k_remove,
+                                                 &inherit_k_insert,
+                                                 NULL};

@@ -64,7 +64,26 @@ SCENE(inherit_q_bury, q_letters, take, DEATH("q_bury", "lane.buried", 1))
 SCENE(inherit_t_put, t_keys, put_key, DEATH("t_rehash", "table.appended", 1))
 SCENE(inherit_t_take, t_idle, take_last, DEATH("t_remove", "table.held", 1))
 
-const struct scene *const reap_value_scenes[] = {
-    &reap_q_put, &reap_q_grow, &reap_q_take, &reap_q_leased, &reap_q_marked, &reap_q_ack, &reap_q_bury, &reap_q_collect,
-    &reap_q_discard, &reap_q_waited, &reap_t_waited, &reap_t_new, &reap_t_rehash, &reap_t_remove, &reap_t_removed, &reap_t_looking, &reap_t_pinned,
-    &inherit_q_put, &inherit_q_take, &inherit_q_bury, &inherit_t_put, &inherit_t_take, NULL};
+const struct scene *const reap_value_scenes[] = {&reap_q_put,
+                                                 &reap_q_grow,
+                                                 &reap_q_take,
+                                                 &reap_q_leased,
+                                                 &reap_q_marked,
+                                                 &reap_q_ack,
+                                                 &reap_q_bury,
+                                                 &reap_q_collect,
+                                                 &reap_q_discard,
+                                                 &reap_q_waited,
+                                                 &reap_t_waited,
+                                                 &reap_t_new,
+                                                 &reap_t_rehash,
+                                                 &reap_t_remove,
+                                                 &reap_t_removed,
+                                                 &reap_t_looking,
+                                                 &reap_t_pinned,
+                                                 &inherit_q_put,
+                                                 &inherit_q_take,
+                                                 &inherit_q_bury,
+                                                 &inherit_t_put,
+                                                 &inherit_t_take,
+                                                 NULL};

@@ -24,17 +24,20 @@ GOODS(k_remove_last, ONE, .before = {SET(0, VALUE_BYTES)}, .steps = {REMOVE(0), 
 GOODS(k_remove_all, THREE, .before = {MANY}, .steps = {ALONE(CUP_REMOVE_A)})
 GOODS(k_clear, THREE, .before = {MANY}, .steps = {ALONE(CUP_CLEAR)})
 GOODS(k_overwritten, SMALL_FEED, .before = {A_FEW, REMOVE(1)}, .steps = {SET(0, VALUE_BYTES), REMOVE(2), REMOVE(8)})
-GOODS(k_overwrites, .shards = 1, .feed = 2, .forgetful = 1, .before = {A_FEW, REMOVE(1)}, .steps = {SET(0, LONG_BYTES), REMOVE(2), REMOVE(0), SET(5, FIT_BYTES)})
+GOODS(k_overwrites, .shards = 1, .feed = 2, .forgetful = 1, .before = {A_FEW, REMOVE(1)},
+      .steps = {SET(0, LONG_BYTES), REMOVE(2), REMOVE(0), SET(5, FIT_BYTES)})
 GOODS(k_no_feed, .shards = 2, .forgetful = 1, .before = {A_FEW}, .steps = {SET(0, LONG_BYTES), REMOVE(2), SET(5, FIT_BYTES)})
 GOODS(k_full, ONE, .forgetful = 1, .full = 1, .before = {A_FEW, SET(4, VALUE_BYTES), REMOVE(4)}, .steps = {SET(0, VALUE_BYTES)})
 GOODS(k_grow, ONE, .before = {MANY}, .steps = {SET(10, FIT_BYTES), SET(4, VALUE_BYTES)})
-GOODS(k_sweep, THREE, .before = {A_FEW, EXPIRED(4, VALUE_BYTES), EXPIRED(5, FIT_BYTES), EXPIRED(9, FIT_BYTES)}, .steps = {ALONE(CUP_SWEEP)})
+GOODS(k_sweep, THREE, .before = {A_FEW, EXPIRED(4, VALUE_BYTES), EXPIRED(5, FIT_BYTES), EXPIRED(9, FIT_BYTES)},
+      .steps = {ALONE(CUP_SWEEP)})
 GOODS(k_lock, ONE, .locks = 1, .before = {A_FEW}, .steps = {ALONE(CUP_LOCK), SET(0, FIT_BYTES), ALONE(CUP_UNLOCK)})
 GOODS(k_locked, ONE, .locks = 1, .before = {A_FEW}, .steps = {SET(0, VALUE_BYTES)})
 GOODS(k_unlock, ONE, .locks = 1, .before = {A_FEW}, .steps = {ALONE(CUP_UNLOCK)})
 GOODS(k_inherit, ONE, .locks = 1, .told = 1, .before = {A_FEW}, .steps = {ALONE(CUP_LOCK)}, .other = {ALONE(CUP_LOCK)})
 GOODS(k_watch, THREE, .before = {A_FEW}, .steps = {ALONE(CUP_WATCH), ALONE(CUP_UNWATCH)})
-GOODS(k_drop, .shards = 1, .feed = 8, .drops = 1, .before = {MANY, REMOVE(0), REMOVE(2)}, .steps = {ALONE(CUP_LOCK), ALONE(CUP_WATCH), ALONE(CUP_DROP)})
+GOODS(k_drop, .shards = 1, .feed = 8, .drops = 1, .before = {MANY, REMOVE(0), REMOVE(2)},
+      .steps = {ALONE(CUP_LOCK), ALONE(CUP_WATCH), ALONE(CUP_DROP)})
 GOODS(k_wake, ONE, .before = {A_FEW}, .steps = {SET(0, FIT_BYTES)})
 
 /* Whoever deletes it is the last one who had it. */
@@ -82,7 +85,8 @@ SCENE(k_delete_used, k_drop, cup_steps)
 SCENE(k_delete, k_left, cup_steps)
 
 const struct scene *const store_scenes[] = {
-    &k_lock_asleep, &k_event_asleep, &k_insert, &k_set_inline, &k_set_item, &k_set_block, &k_set_to_block, &k_set_to_inline, &k_set_outgrown,
-    &k_set_silent, &k_set_expired, &k_incr_expired, &k_add, &k_add_long, &k_remove_one, &k_remove_only, &k_remove_glob, &k_remove_each,
-    &k_feed_overwritten, &k_feed_small, &k_feed_none, &k_forget, &k_rehash, &k_expire, &k_lock_key, &k_set_locked, &k_unlock_key,
-    &k_unlock_waited, &k_lock_inherited, &k_watch_key, &k_wake_watcher, &k_delete_used, &k_delete, NULL};
+    &k_lock_asleep,    &k_event_asleep, &k_insert,       &k_set_inline,  &k_set_item,         &k_set_block,  &k_set_to_block,
+    &k_set_to_inline,  &k_set_outgrown, &k_set_silent,   &k_set_expired, &k_incr_expired,     &k_add,        &k_add_long,
+    &k_remove_one,     &k_remove_only,  &k_remove_glob,  &k_remove_each, &k_feed_overwritten, &k_feed_small, &k_feed_none,
+    &k_forget,         &k_rehash,       &k_expire,       &k_lock_key,    &k_set_locked,       &k_unlock_key, &k_unlock_waited,
+    &k_lock_inherited, &k_watch_key,    &k_wake_watcher, &k_delete_used, &k_delete,           NULL};

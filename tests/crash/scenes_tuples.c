@@ -26,7 +26,7 @@ STOCK(t_discard, TUPLES, .values = 3, .size_bytes = MIXED_BYTES, .takes = 3, .sh
 STOCK(t_discard_block, TUPLES, .values = 2, .size_bytes = BLOCK_BYTES, .takes = 2, .shuts = 1)
 STOCK(t_deleted, .kind = SHM_KIND_TUPLES, .keys = 10, .values = 2, .size_bytes = BLOCK_BYTES, .deletes = 1)
 
-/* ---- putting --------------------------------------------------------------------------------------------------------------- */
+/* ---- putting ------------------------------------------------------------------------------------------------------------- */
 static void put_one(struct world *world) { shelf_put(world, 0, 0); }
 static void take_many(struct world *world) { shelf_take_many(world, 0); }
 static void put_patiently(struct world *world) { shelf_put(world, 0, patience_ns()); }
@@ -42,7 +42,7 @@ static void put_keys(struct world *world) {
 
 static void put_ninth(struct world *world) { shelf_put(world, 8, patience_ns()); }
 
-/* ---- taking ---------------------------------------------------------------------------------------------------------------- */
+/* ---- taking -------------------------------------------------------------------------------------------------------------- */
 static void take_one(struct world *world) { shelf_take(world, 0, 0, 0); }
 static void take_held(struct world *world) { shelf_take(world, 0, SHM_TAKE_HOLD, 0); }
 static void take_patiently(struct world *world) { shelf_take(world, 0, 0, patience_ns()); }
@@ -97,7 +97,7 @@ static void stand_and_leave(struct world *world) {
   if (shelf_hold(world, 0, 0, SHM_TAKE_HOLD | SHM_WAIT_BELL, 0, &taken) == SHM_OK) shelf_taken(world, 0, 0, &taken);
 }
 
-/* ---- reading ----------------------------------------------------------------------------------------------------------------- */
+/* ---- reading ------------------------------------------------------------------------------------------------------------- */
 static void look_until(struct world *world, uint64_t deadline_ns) {
   shm_wait wait = {0};
   shm_taken taken;
@@ -183,7 +183,7 @@ static void make_t_discard_pinned(struct world *world) {
   shelf.pinned_id = 1;
 }
 
-/* ---- the end ------------------------------------------------------------------------------------------------------------------ */
+/* ---- the end ------------------------------------------------------------------------------------------------------------- */
 static void shut(struct world *world) {
   (void)world;
   shm_tuples_shutdown(shelf.tuples, 0, patience_ns());
@@ -204,7 +204,7 @@ static void make_t_left(struct world *world) {
   close_shelf();
 }
 
-/* ---- sleepers ------------------------------------------------------------------------------------------------------------------ */
+/* ---- sleepers ------------------------------------------------------------------------------------------------------------ */
 static void sleep_until_shut(struct world *world) {
   take_patiently(world);
   struct progress *progress = progress_of(world);

@@ -38,7 +38,7 @@ static void sleep_for_lock(struct world *world) {
   if (progress_of(world)->status == SHM_OK) act_release_lock(world);
 }
 
-/* ---- victims -------------------------------------------------------------------------------------------------------------- */
+/* ---- victims ------------------------------------------------------------------------------------------------------------- */
 static void release(struct world *world) { act_release_lock(world); }
 
 static void take_and_release(struct world *world) {

@@ -37,7 +37,7 @@ void close_shelf(void) {
   shelf.queue = NULL, shelf.tuples = NULL;
 }
 
-/* ---- making ----------------------------------------------------------------------------------------------------------------- */
+/* ---- making -------------------------------------------------------------------------------------------------------------- */
 static void find_keys(void) {
   uint64_t found = 0;
   for (unsigned n = 0; found < SHELF_KEYS; n++) {
@@ -93,7 +93,7 @@ void make_shelf(struct world *world, const struct stock *stock) {
   }
 }
 
-/* ---- putting ------------------------------------------------------------------------------------------------------------------ */
+/* ---- putting ------------------------------------------------------------------------------------------------------------- */
 static uint64_t next_id(const struct world *world) { return MINE(world->me) + progress_of((struct world *)world)->put + 1; }
 
 int shelf_put(struct world *world, uint64_t key, uint64_t deadline_ns) {
@@ -116,14 +116,14 @@ int shelf_put_many(struct world *world, uint64_t key, uint64_t count) {
     fill_message(bytes[i], id, size_bytes);
     pieces[i] = (shm_piece){bytes[i], size_bytes, 0};
   }
-  int status = shelf_is_queue() ? shm_queue_put_many(shelf.queue, 0, pieces, count, 0, &wait, 0, &done)
-                                : shm_tuples_out_many(shelf.tuples, shelf.keys[key], shelf_key_length(key), pieces, count, 0, &wait, 0,
-                                                      &done);
+  int status = shelf_is_queue()
+                   ? shm_queue_put_many(shelf.queue, 0, pieces, count, 0, &wait, 0, &done)
+                   : shm_tuples_out_many(shelf.tuples, shelf.keys[key], shelf_key_length(key), pieces, count, 0, &wait, 0, &done);
   progress_of(world)->put += done;
   return status;
 }
 
-/* ---- taking ------------------------------------------------------------------------------------------------------------------- */
+/* ---- taking -------------------------------------------------------------------------------------------------------------- */
 uint64_t shelf_id(struct world *world, const shm_taken *taken) {
   return read_message(world, taken->data ? taken->data : taken->small, taken->length_bytes);
 }
@@ -230,7 +230,7 @@ void shelf_put_standing(struct world *world) {
   else shelf_leave_line(world, 0);
 }
 
-/* ---- sleepers, and what they wait for ------------------------------------------------------------------------------------------- */
+/* ---- sleepers, and what they wait for ------------------------------------------------------------------------------------ */
 static int bind_queue(struct world *world, struct shm__queue *queue) {
   const struct shm_entry *entry = shm__directory_look(world->space, SHM_KIND_QUEUE, "q", 1);
   return entry && shm__queue_bind(world->space, entry->main, queue) == SHM_OK;

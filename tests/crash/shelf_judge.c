@@ -18,7 +18,7 @@ struct found {
   int closed;
 };
 
-/* ---- emptying ------------------------------------------------------------------------------------------------------------- */
+/* ---- emptying ------------------------------------------------------------------------------------------------------------ */
 /* All that can be had now. */
 static void drain(struct world *world, uint32_t lane, uint64_t key, struct found *found) {
   uint64_t last = 0, deadline_ns = 0;
@@ -61,7 +61,7 @@ static void drain_all(struct world *world, struct found *found) {
   for (uint64_t key = 0; key < SHELF_KEYS; key++) drain(world, 0, key, found);
 }
 
-/* ---- the books -------------------------------------------------------------------------------------------------------------- */
+/* ---- the books ----------------------------------------------------------------------------------------------------------- */
 static int has(const struct found *found, uint64_t id) {
   int times = 0;
   for (uint64_t i = 0; i < found->count; i++) times += found->ids[i] == id;
@@ -83,7 +83,8 @@ struct books {
 };
 
 /* Ids first..first+sure-1 were put, `maybe` more may have been. */
-static void account(struct world *world, const struct found *found, uint64_t first, uint64_t sure, uint64_t maybe, struct books *books) {
+static void account(struct world *world, const struct found *found, uint64_t first, uint64_t sure, uint64_t maybe,
+                    struct books *books) {
   for (uint64_t n = 0; n < sure + maybe; n++) {
     uint64_t id = first + n;
     int came = has(found, id), taken = took(world, id);
@@ -119,14 +120,16 @@ static void judge_found(struct world *world, const struct found *found) {
   }
 }
 
-/* ---- working on ------------------------------------------------------------------------------------------------------------- */
+/* ---- working on ---------------------------------------------------------------------------------------------------------- */
 /* A value goes through, and another one; of a bounded shelf, as many as there is room for. */
 static void work_on(struct world *world) {
   struct found full = {.count = 0};
   for (uint64_t n = 0; n <= shelf.stock->bound && shelf.stock->bound; n++) {
     int status = TIMED(world, shelf_put(world, 0, 0)), expected = n < shelf.stock->bound ? SHM_OK : SHM_FULL;
-    if (status != expected) blame(world, "put number %llu of %llu: %s", (unsigned long long)n + 1, (unsigned long long)shelf.stock->bound,
-                                  shm_error_name(status));
+    if (status != expected) {
+      blame(world, "put number %llu of %llu: %s", (unsigned long long)n + 1, (unsigned long long)shelf.stock->bound,
+            shm_error_name(status));
+    }
   }
   drain(world, 0, 0, &full);
   for (int n = 0; n < 2 && !world->failure[0]; n++) {

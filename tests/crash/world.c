@@ -412,7 +412,7 @@ void meet_other(struct world *world) {
   if (other->status != SHM_OK) blame(world, "the sleeper came back with %s", shm_error_name((int)other->status));
 }
 
-/* ---- the program ------------------------------------------------------------------------------------------------------------ */
+/* ---- the program --------------------------------------------------------------------------------------------------------- */
 static struct world *the_world;
 
 /* A hang or a crash of the survivor itself is the worst finding: say where, leave nothing behind. */

@@ -22,6 +22,7 @@ TOP_LEVEL = {
     "scripts",
 }
 MAX_LINES = 500
+MAX_COLUMNS = 132  # of C; ruff looks after Python
 CODE_SUFFIXES = {".c", ".h", ".py", ".sh", ""}
 
 # File -> the reason why it is longer. Code of others (directories named vendor) is as long as it is.
@@ -52,6 +53,17 @@ def too_long(root: Path, longer: Mapping[str, str]) -> list[str]:
     return found
 
 
+def too_wide(root: Path) -> list[str]:
+    """Name lines of C that are longer than `MAX_COLUMNS`."""
+    return [
+        f"{path}:{number} has {len(line)} columns"
+        for path in source_files(root)
+        if path.suffix in {".c", ".h"} and "vendor" not in path.parts
+        for number, line in enumerate(_text(root / path).splitlines(), 1)
+        if len(line) > MAX_COLUMNS
+    ]
+
+
 def unwelcome_text(root: Path) -> list[str]:
     """Name lines with a mark of unfinished work or a path of somebody's machine."""
     found = []
@@ -75,6 +87,10 @@ def _lines(path: Path) -> int:
 
 def test_nothing_but_the_architecture_stands_at_the_top() -> None:
     assert strangers(ROOT) == []
+
+
+def test_no_line_of_c_is_too_wide_to_read() -> None:
+    assert too_wide(ROOT) == []
 
 
 def test_no_file_is_longer_than_one_noun_needs() -> None:
@@ -101,6 +117,11 @@ def test_a_long_file_is_found_unless_it_is_excused(tmp_path: Path) -> None:
     assert too_long(tmp_path, {}) == ["long.c has 501 lines"]
     assert too_long(tmp_path, {"long.c": "why"}) == []
     assert too_long(tmp_path, {"long.c": "why", "gone.c": "why"}) == ["gone.c is excused but not there"]
+
+
+def test_a_wide_line_is_found(tmp_path: Path) -> None:
+    (tmp_path / "wide.c").write_text(" " * MAX_COLUMNS + "\n" + " " * (MAX_COLUMNS + 1))
+    assert too_wide(tmp_path) == ["wide.c:2 has 133 columns"]
 
 
 @pytest.mark.parametrize(
