@@ -1,4 +1,7 @@
 /* check_store.c: stores. */
+#include <string.h>
+
+#include "../base/bits.h"
 #include "../core/members.h"
 #include "../types/store_shard.h"
 #include "audit.h"
@@ -20,14 +23,31 @@ static void check_item(struct shm__audit *audit, const char *name, struct shm__d
   else if (item->length_bytes > SHM_ITEM_INLINE) shm__report(audit, name, at, "a value has an impossible length");
 }
 
-/* Each level leads along keys that rise; the lowest one to all. */
-static void check_order(struct shm__audit *audit, const char *name, struct shm__drawer *drawer, u64 keys) {
+/* Is the key of an item above that of another, which may be NULL? */
+static int rises(struct shm__audit *audit, const struct shm_item *item, u64 at, const struct shm_item *before) {
+  u32 length = ((const struct shm_key *)item)->length, before_length = before ? ((const struct shm_key *)before)->length : 0;
+  if (!shm__at(audit->space, at, sizeof *item + length, 16)) return 0;
+  int difference = before ? memcmp(item + 1, before + 1, shm_min(length, before_length)) : 1;
+  return difference ? difference > 0 : length > before_length;
+}
+
+/* Each level leads along keys that rise, to all that stand so high. keys: how many those are. */
+static void check_order(struct shm__audit *audit, const char *name, struct shm__drawer *drawer, const u64 *keys) {
   struct shm__order order = shm__drawer_order(drawer);
-  u64 left = audit->space->size_bytes / sizeof(struct shm_item), seen = 0;
-  for (u64 at = shm_load_acquire(&order.head[0]); at && left-- > 0; at = shm__order_next(&order, at)) seen++;
-  if (seen != keys) {
-    shm__report(audit, name, shm__offset_of(audit->space, drawer->shared), "a shard has %llu keys, %llu of them in order",
-                (unsigned long long)keys, (unsigned long long)seen);
+  u64 offset = shm__offset_of(audit->space, drawer->shared);
+  for (u32 level = 0; level < SHM_ORDER_LEVELS; level++) {
+    const struct shm_item *item, *before = NULL;
+    u64 seen = 0, at = shm_load_acquire(&order.head[level]);
+    for (; at && seen <= keys[level]; at = shm__order_next(&order, at, level), before = item, seen++) {
+      item = shm__item(drawer, at);
+      if (item && rises(audit, item, at, before)) continue;
+      shm__report(audit, name, at, "a key stands in the wrong place on level %u of the order", level);
+      return;
+    }
+    if (seen != keys[level]) {
+      shm__report(audit, name, offset, "%llu keys of a shard belong on level %u of the order, it has %llu%s",
+                  (unsigned long long)keys[level], level, (unsigned long long)seen, at ? " or more" : "");
+    }
   }
 }
 
@@ -73,22 +93,23 @@ static void check_claims(struct shm__audit *audit, const char *name, struct shm_
 }
 
 static void check_drawer(struct shm__audit *audit, const char *name, struct shm__drawer *drawer) {
-  u64 left = audit->space->size_bytes / sizeof(struct shm_item), keys = 0,
-      buckets = shm_load_acquire(&drawer->table.shared->buckets);
+  u64 left = audit->space->size_bytes / sizeof(struct shm_item), buckets = shm_load_acquire(&drawer->table.shared->buckets);
+  u64 keys[SHM_ORDER_LEVELS] = {0}; /* on each level of the order; on the lowest are all */
   shm__check_lock_word(audit, name, &drawer->table.shared->put_lock, "the lock of a shard");
   if (buckets) shm__reach(audit, name, shm__block_ref(audit->space, buckets), drawer->store->id);
-  for (u64 at = shm_load_acquire(&drawer->table.shared->first); at; keys++) {
+  for (u64 at = shm_load_acquire(&drawer->table.shared->first); at;) {
     const struct shm_item *item = shm__item(drawer, at);
     if (!item || left-- == 0) {
       shm__report(audit, name, at, "a list of keys is damaged");
       return;
     }
     check_item(audit, name, drawer, at, item);
+    for (u32 level = shm__order_level(((const struct shm_key *)item)->hash); level-- > 0;) keys[level]++;
     at = shm_load_acquire(&((const struct shm_key *)item)->next);
   }
-  if (keys != shm_load_relaxed(&drawer->table.shared->keys)) {
+  if (keys[0] != shm_load_relaxed(&drawer->table.shared->keys)) {
     shm__report(audit, name, shm__offset_of(audit->space, drawer->shared), "a shard counts %u keys, has %llu",
-                drawer->table.shared->keys, (unsigned long long)keys);
+                drawer->table.shared->keys, (unsigned long long)keys[0]);
   }
   check_order(audit, name, drawer, keys);
   check_feed(audit, name, drawer);

@@ -541,7 +541,7 @@ typedef uint64_t u64;
   A(u64, pad0, 2, 496, ZERO, "")                                                                                       \
   A(u8, data, 192, 512, LOCK(put_lock), "the value when it is inline")                                                 \
   A(u64, pad1, 8, 704, ZERO, "")                                                                                       \
-  A(u64, order, 12, 768, PUBLISH, "first items in byte order, a word for each level; hints that can be rebuilt")       \
+  A(u64, order, 12, 768, PUBLISH, "first items in byte order, a word for each level")                                  \
   A(u64, pad2, 4, 864, ZERO, "")                                                                                       \
   F(u64, feed, 896, PUBLISH, "payload offset of the ring of events; 0: none yet")                                      \
   F(u32, feed_gen, 904, LOCK(put_lock), "generation of that block")                                                    \

@@ -77,7 +77,7 @@ static u64 walk_seek(struct walk *walk) {
 
 static u64 walk_next(struct walk *walk, u64 at) {
   struct shm__order order = shm__drawer_order(&walk->drawer);
-  return shm__order_next(&order, at);
+  return shm__order_next(&order, at, 0);
 }
 
 /* Its key, if it can still match; NULL: the walk is over. */

@@ -211,12 +211,7 @@ static void recount(struct shm__drawer *drawer) {
 static void repair(struct shm__drawer *drawer) {
   struct shm__waste waste = {.count = 0};
   struct shm__space *space = drawer->store->space;
-  struct shm__order order = shm__drawer_order(drawer);
-  if (drawer->table.shared->changes & 1) {
-    shm__table_begin(&drawer->table);
-    shm__order_rebuild(&order); /* first: repairing the table makes its changes even */
-    shm__table_repair(&drawer->table);
-  }
+  if (drawer->table.shared->changes & 1) shm__table_repair(&drawer->table);
   shm__claim_repair(drawer);
   shm__feed_repair(drawer);
   u64 at = shm_load_acquire(&drawer->shared->changing);

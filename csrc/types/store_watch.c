@@ -1,6 +1,13 @@
-/* store_watch.c: watching a store: a private cursor for each shard, a number. Of the events that are there the one with the
- * lowest stamp comes first. Writers know of nobody who watches but by the event word; each watch is on the list of claims of
- * shard 0, so that people can see how many there are.
+/* store_watch.c: watching a store: for each shard the number of the next event. Writers know of nobody who watches but by the
+ * event word; each watch is on the list of claims of shard 0, so that people can see how many there are.
+ *
+ * Events come in the order of their stamps, which are drawn with a shard's lock:
+ *   1. Look at all shards. Of the events that are there choose the one with the lowest stamp.
+ *   2. Look again at each shard that had none: is its lock free, and has it still none? Then whatever comes there has a stamp
+ *      that is drawn after the chosen one was seen, and is larger. Else begin at 1: an event of it may come first.
+ *
+ * Crash table (died after ...)
+ *   choosing an event ("watch.chosen")   nothing has happened: where a watch is only its process knows
  */
 #include "store_watch.h"
 
@@ -9,6 +16,7 @@
 
 #include "../base/glob.h"
 #include "../base/hash.h"
+#include "../base/point.h"
 #include "../core/members.h"
 #include "../os/clock.h"
 #include "../os/wait.h"
@@ -17,7 +25,12 @@
 
 enum { SPINS = 1000, PRESS_NS = 30000000 };
 
-static u64 *cursor_of(struct shm__watch *watch, u32 n) { return &watch->cursors[n - watch->first]; }
+static struct shm__lookout *lookout_of(struct shm__watch *watch, u32 n) { return &watch->lookouts[n - watch->first]; }
+
+/* Has the shard events that have not been given? */
+static int has_more(struct shm__watch *watch, u32 n) {
+  return lookout_of(watch, n)->next < shm_load_acquire(&watch->store->shards[n].tail); /* SYNC feed.tail */
+}
 
 /* Behind the last event whose stamp is not above seq. */
 static void go_back(struct shm__watch *watch, const struct shm__drawer *drawer, u64 seq, u64 *cursor) {
@@ -37,9 +50,9 @@ int shm__watch_open(struct shm__store *store, const struct shm__glob *glob, int 
     watch->first = shm__fnv1a(glob->bytes, glob->length) % store->shard_count;
     watch->count = 1;
   }
-  watch->cursors = calloc(watch->count, sizeof *watch->cursors);
+  watch->lookouts = calloc(watch->count, sizeof *watch->lookouts);
   if (glob->bytes) watch->glob = malloc(glob->length + 1);
-  if (!watch->cursors || (glob->bytes && !watch->glob)) {
+  if (!watch->lookouts || (glob->bytes && !watch->glob)) {
     shm__watch_close(watch);
     return shm__fail(SHM_SPACE_FULL, "no memory for a watch");
   }
@@ -63,8 +76,9 @@ int shm__watch_open(struct shm__store *store, const struct shm__glob *glob, int 
   }
   for (u32 n = watch->first; n < watch->first + watch->count; n++) {
     struct shm__drawer drawer = shm__drawer(store, n);
-    *cursor_of(watch, n) = shm_load_acquire(&drawer.shared->tail);
-    if (from_seq) go_back(watch, &drawer, seq, cursor_of(watch, n));
+    u64 *next = &lookout_of(watch, n)->next;
+    *next = shm_load_acquire(&drawer.shared->tail);
+    if (from_seq) go_back(watch, &drawer, seq, next);
   }
   return SHM_OK;
 }
@@ -78,10 +92,10 @@ void shm__watch_close(struct shm__watch *watch) {
     shm__drawer_unlock(&drawer);
     shm__block_free(watch->store->space, ref);
   }
-  free(watch->cursors);
+  free(watch->lookouts);
   free(watch->glob);
   free(watch->bytes);
-  watch->cursors = NULL;
+  watch->lookouts = NULL;
   watch->glob = watch->bytes = NULL;
 }
 
@@ -98,15 +112,16 @@ static u32 choose(struct shm__watch *watch) {
   u32 chosen = UINT32_MAX;
   u64 lowest = 0;
   for (u32 n = watch->first; n < watch->first + watch->count; n++) {
-    u64 *cursor = cursor_of(watch, n), tail = shm_load_acquire(&watch->store->shards[n].tail); /* SYNC feed.tail */
-    if (*cursor >= tail) continue;
+    struct shm__lookout *at = lookout_of(watch, n);
+    at->tail = shm_load_acquire(&watch->store->shards[n].tail); /* SYNC feed.tail */
+    if (at->next >= at->tail) continue;
     struct shm__drawer drawer = shm__drawer(watch->store, n);
-    u64 stamp = shm__feed_stamp(&drawer, *cursor);
-    while (stamp == 0 && *cursor < tail) {
-      u64 next = go_on(watch, &drawer, *cursor, tail);
-      watch->lost += next - *cursor;
-      *cursor = next;
-      stamp = next < tail ? shm__feed_stamp(&drawer, next) : 0;
+    u64 stamp = shm__feed_stamp(&drawer, at->next);
+    while (stamp == 0 && at->next < at->tail) {
+      u64 next = go_on(watch, &drawer, at->next, at->tail);
+      watch->lost += next - at->next;
+      at->next = next;
+      stamp = next < at->tail ? shm__feed_stamp(&drawer, next) : 0;
     }
     if (stamp == 0 || (chosen != UINT32_MAX && stamp >= lowest)) continue;
     lowest = stamp;
@@ -116,16 +131,21 @@ static u32 choose(struct shm__watch *watch) {
   return chosen;
 }
 
-/* Where a change is under way whose event may come before that of the chosen shard; UINT32_MAX: nowhere. Stamps are drawn with
- * a shard's lock: where that is free, and there is no event that we have not seen, later ones have later stamps. */
+/* Was this change waited for in vain? */
+static int is_stuck(struct shm__watch *watch, u32 n, u32 owner) {
+  return owner == watch->stuck && n == watch->stuck_shard && lookout_of(watch, n)->next == watch->stuck_next;
+}
+
+/* A shard that may have an event which comes before the chosen one; UINT32_MAX: none. */
 static u32 find_earlier(struct shm__watch *watch, u32 chosen) {
   for (u32 n = watch->first; n < watch->first + watch->count; n++) {
-    const struct shm_store_shard *shared = &watch->store->shards[n];
-    if (n == chosen || *cursor_of(watch, n) < shm_load_acquire(&shared->tail)) continue; /* it has been compared */
-    u32 owner = shm_load_acquire(&((const struct shm_shard *)shared->table)->put_lock) & SHM_TOKEN_MASK; /* SYNC lock */
-    if (owner && !(owner == watch->stuck && n == watch->stuck_shard)) return n;
+    const struct shm__lookout *at = lookout_of(watch, n);
+    if (n == chosen || at->next < at->tail) continue; /* it has been compared */
+    const struct shm_shard *table = (const struct shm_shard *)watch->store->shards[n].table;
+    u32 owner = shm_load_acquire(&table->put_lock) & SHM_TOKEN_MASK; /* SYNC lock */
+    if (owner && !is_stuck(watch, n, owner)) return n;
     if (!owner && n == watch->stuck_shard) watch->stuck = 0;
-    if (*cursor_of(watch, n) < shm_load_acquire(&shared->tail)) return n;
+    if (has_more(watch, n)) return n; /* the lock first: who gives it up has told his event */
   }
   return UINT32_MAX;
 }
@@ -142,6 +162,7 @@ static void press_on(struct shm__watch *watch, u32 n) {
   } else if (status == SHM_TIMEOUT) {
     watch->stuck = owner;
     watch->stuck_shard = n;
+    watch->stuck_next = lookout_of(watch, n)->next;
   }
 }
 
@@ -149,7 +170,7 @@ static int look(void *context) {
   struct shm__watch *watch = context;
   if (shm__store_closed(watch->store) || shm_load_relaxed(&watch->closing)) return SHM_OK;
   for (u32 n = watch->first; n < watch->first + watch->count; n++) {
-    if (*cursor_of(watch, n) < shm_load_acquire(&watch->store->shards[n].tail)) return SHM_OK;
+    if (has_more(watch, n)) return SHM_OK;
   }
   return SHM_EMPTY;
 }
@@ -201,6 +222,7 @@ int shm__watch_next(struct shm__watch *watch, u64 deadline_ns, shm_event *event)
       if (status != SHM_OK) return status;
       continue;
     }
+    SHM_POINT("watch.chosen");
     u32 earlier = watch->count > 1 ? find_earlier(watch, n) : UINT32_MAX;
     if (earlier != UINT32_MAX) {
       if (++rounds % SPINS == 0) press_on(watch, earlier);
@@ -208,14 +230,15 @@ int shm__watch_next(struct shm__watch *watch, u64 deadline_ns, shm_event *event)
       continue;
     }
     struct shm__drawer drawer = shm__drawer(watch->store, n);
-    int status = shm__feed_read(&drawer, *cursor_of(watch, n), event, &watch->bytes, &watch->room_bytes);
+    u64 *next = &lookout_of(watch, n)->next;
+    int status = shm__feed_read(&drawer, *next, event, &watch->bytes, &watch->room_bytes);
     if (status == SHM_LAGGED) { /* it was lost, or overwritten just now */
-      ++*cursor_of(watch, n);
+      ++*next;
       watch->lost++;
       continue;
     }
     if (status != SHM_OK) return status;
-    ++*cursor_of(watch, n);
+    ++*next;
     if (!watch->glob || shm__glob_match(watch->glob, watch->glob_length, event->key, event->key_length)) return SHM_OK;
   }
 }

@@ -5,17 +5,23 @@
 #include "../core/patience.h"
 #include "store.h"
 
+/* Where a watch is in a shard: the number of the next event, and of the one behind the last that was there when it looked. */
+struct shm__lookout {
+  u64 next, tail;
+};
+
 struct shm__watch {
   struct shm__store *store;
   u8 *glob; /* NULL: every key */
   u32 glob_length, first, count; /* shards that are looked at */
-  u64 *cursors;                  /* of each shard the number of the next event */
+  struct shm__lookout *lookouts; /* of each of these shards */
   u64 lost;                      /* not told yet */
   u32 overtaken;                 /* it was, and has not caught up since */
   u64 holder;                    /* under which it is counted; 0: it is not */
   u8 *bytes;                     /* of the event that was given last */
   u64 room_bytes;
   u32 stuck, stuck_shard;        /* owner of a shard's lock who was waited for in vain */
+  u64 stuck_next;                /* and at which event */
   u32 closing;
   struct shm__patience patience;
 };

@@ -2,13 +2,13 @@
  * from its hash, so nothing is drawn and nothing is kept.
  *
  * Invariants
- *   1. All of it is a hint: the table's list is the truth. It is changed while the table's changes are odd, and rebuilt by the
- *      heir of a lock who finds them odd.
+ *   1. All of it is a hint: the table's list is the truth. It is changed while the table's changes are odd.
  *   2. An entry is linked from the lowest level up and unlinked from the highest down, so whoever is met on a level is on all
- *      below it.
+ *      below it, and one that is not on all its levels is found all the same.
+ *   3. Doing again what was done in part, or wholly, is the same as doing it once.
  *
  * Crash table (died after ...)
- *   linking or unlinking on a level ("order.changed")   heir of the shard's lock rebuilds the order
+ *   linking or unlinking on a level ("order.changed")   heir of the shard's lock does it again
  */
 #include "table_order.h"
 
@@ -59,8 +59,8 @@ void shm__order_insert(const struct shm__order *order, u64 at) {
   if (!words) return;
   struct shm__key key = {bytes, length, shm__table_entry(order->shard, at)->hash};
   find_path(order, &key, 0, path);
-  if (*path[0] == at) return;
   for (u32 level = 0; level < shm__order_level(key.hash); level++) {
+    if (*path[level] == at) continue;
     words[level] = *path[level];
     shm_store_release(path[level], at);
     SHM_POINT("order.changed");
@@ -82,23 +82,15 @@ void shm__order_remove(const struct shm__order *order, u64 at) {
   }
 }
 
-void shm__order_rebuild(const struct shm__order *order) {
-  u64 left = most_entries(order), at = shm_load_acquire(&order->shard->shared->first);
-  for (u32 level = 0; level < SHM_ORDER_LEVELS; level++) shm_store_release(&order->head[level], 0);
-  for (struct shm_key *entry; (entry = shm__table_entry(order->shard, at)) != NULL && left-- > 0; at = entry->next) {
-    shm__order_insert(order, at);
-  }
-}
-
 u64 shm__order_seek(const struct shm__order *order, const struct shm__key *key, int above) {
   u64 *path[SHM_ORDER_LEVELS];
   find_path(order, key, above, path);
   return shm_load_stale_acquire(path[0]);
 }
 
-u64 shm__order_next(const struct shm__order *order, u64 at) {
+u64 shm__order_next(const struct shm__order *order, u64 at, u32 level) {
   const u8 *bytes;
   u32 length;
-  u64 *words = words_of(order, at, 0, &bytes, &length);
-  return words ? shm_load_stale_acquire(&words[0]) : 0;
+  u64 *words = words_of(order, at, level, &bytes, &length);
+  return words ? shm_load_stale_acquire(&words[level]) : 0;
 }

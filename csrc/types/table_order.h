@@ -21,13 +21,13 @@ static inline u64 shm__order_offset(const struct shm__shard *shard, u32 key_leng
 }
 
 /* ---- with both locks, while the table is being changed (shm__table_begin) ---- */
-void shm__order_insert(const struct shm__order *order, u64 entry); /* unless it is there */
-void shm__order_remove(const struct shm__order *order, u64 entry); /* if it is there */
-void shm__order_rebuild(const struct shm__order *order);
+/* On whichever levels it is already, or is still. */
+void shm__order_insert(const struct shm__order *order, u64 entry);
+void shm__order_remove(const struct shm__order *order, u64 entry);
 
 /* ---- with a lock; or without, then it counts if the shard was steady, and is unchanged afterwards ---- */
 /* The first entry (payload offset) whose key is not below this one, or (above) is above it; 0: none. */
 u64 shm__order_seek(const struct shm__order *order, const struct shm__key *key, int above);
-u64 shm__order_next(const struct shm__order *order, u64 entry);
+u64 shm__order_next(const struct shm__order *order, u64 entry, u32 level);
 
 #endif

@@ -1,6 +1,6 @@
-/* Watchers while others change keys: of each key each event comes once, in order, with what it was set to, or had when it was
- * removed; what is missing was said to be lost. When all is over a watcher that has lost nothing knows what there is. One
- * watches a single key, one a glob.
+/* Watchers while others change keys: each event comes once, those of all keys in order, with what the key was set to, or had
+ * when it was removed; what is missing was said to be lost. When all is over a watcher that has lost nothing knows what there
+ * is. One watches a single key, one a glob.
  *
  * Runs: processes, threads
  */
@@ -32,7 +32,7 @@ static void write_keys(u32 index, shm_store *store) {
 struct seen {
   u32 numbers[KEYS]; /* of the last event of each key */
   u32 there[KEYS], ended[KEYS];
-  u64 seqs[KEYS], count, lost;
+  u64 seq, count, lost;
 };
 
 static void note_event(struct seen *seen, const shm_event *event) {
@@ -40,8 +40,8 @@ static void note_event(struct seen *seen, const shm_event *event) {
   CHECK(key < KEYS);
   struct letter letter = read_letter(event->value, event->item.length_bytes);
   SAME(letter.sender, key % WRITERS);
-  if (event->seq <= seen->seqs[key]) FAIL("an event of key %u is older than the one before", key);
-  seen->seqs[key] = event->seq;
+  if (event->seq <= seen->seq) FAIL("an event of key %u is older than the one before", key);
+  seen->seq = event->seq;
   if (event->op == SHM_EVENT_SET) {
     SAME(event->item.version, event->seq);
     if (letter.number <= seen->numbers[key]) FAIL("key %u was set to %u, then to %u", key, seen->numbers[key], letter.number);

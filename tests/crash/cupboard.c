@@ -80,6 +80,7 @@ static int drop(struct world *world) {
 
 int cup_do(struct world *world, const struct cup_step *step, uint64_t id) {
   shm_write how = {.holder = CUP_HOLDER, .flags = step->silent ? SHM_WRITE_SILENT : 0, .ttl_ns = step->expires ? 1 : 0};
+  shm_event event;
   switch (step->op) {
     case CUP_REMOVE_A: return remove_all("a*", &how);
     case CUP_CLEAR: return remove_all(NULL, &how);
@@ -87,6 +88,7 @@ int cup_do(struct world *world, const struct cup_step *step, uint64_t id) {
     case CUP_LOCK: return lock_key(world);
     case CUP_UNLOCK: return unlock_key(world);
     case CUP_WATCH: return shm_watch_open(cupboard.store, NULL, 0, 0, 0, patience_ns(), &cupboard.mine);
+    case CUP_FOLLOW: return shm_watch_next(cupboard.mine, patience_ns(), &event);
     case CUP_UNWATCH: shm_watch_free(cupboard.mine); return SHM_OK;
     case CUP_DROP: return drop(world);
     default: return set_key(step, id, &how);

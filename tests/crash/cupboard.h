@@ -12,7 +12,7 @@ enum { FIT_BYTES = 24, ITEM_BYTES = 190, VALUE_BYTES = 300, LONG_BYTES = 900 }; 
 /* Keys 0 to CUP_B - 1 begin with 'a', the others with 'b'; the last one is long. */
 enum cup_op {
   CUP_NONE, CUP_SET, CUP_INCR, CUP_REMOVE, CUP_REMOVE_A, CUP_CLEAR, CUP_SWEEP,
-  CUP_LOCK, CUP_UNLOCK, CUP_WATCH, CUP_UNWATCH, CUP_DROP
+  CUP_LOCK, CUP_UNLOCK, CUP_WATCH, CUP_FOLLOW, CUP_UNWATCH, CUP_DROP
 };
 struct cup_step {
   enum cup_op op;

@@ -35,7 +35,8 @@ GOODS(k_lock, ONE, .locks = 1, .before = {A_FEW}, .steps = {ALONE(CUP_LOCK), SET
 GOODS(k_locked, ONE, .locks = 1, .before = {A_FEW}, .steps = {SET(0, VALUE_BYTES)})
 GOODS(k_unlock, ONE, .locks = 1, .before = {A_FEW}, .steps = {ALONE(CUP_UNLOCK)})
 GOODS(k_inherit, ONE, .locks = 1, .told = 1, .before = {A_FEW}, .steps = {ALONE(CUP_LOCK)}, .other = {ALONE(CUP_LOCK)})
-GOODS(k_watch, THREE, .before = {A_FEW}, .steps = {ALONE(CUP_WATCH), ALONE(CUP_UNWATCH)})
+GOODS(k_watch, THREE, .before = {A_FEW},
+      .steps = {ALONE(CUP_WATCH), SET(0, FIT_BYTES), ALONE(CUP_FOLLOW), ALONE(CUP_UNWATCH)})
 GOODS(k_drop, .shards = 1, .feed = 8, .drops = 1, .before = {MANY, REMOVE(0), REMOVE(2)},
       .steps = {ALONE(CUP_LOCK), ALONE(CUP_WATCH), ALONE(CUP_DROP)})
 GOODS(k_wake, ONE, .before = {A_FEW}, .steps = {SET(0, FIT_BYTES)})
