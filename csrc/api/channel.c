@@ -52,9 +52,16 @@ static int check_options(const struct shm__ring *ring, const shm_channel_options
 }
 
 /* A read-only space cannot keep the structure with a bit: it looks whether it is still the one it opened. */
-static int open_readonly(struct shm__space *space, const char *name, u32 name_length, shm_channel *channel) {
-  int status = shm__directory_sight(space, SHM_KIND_CHANNEL, name, name_length, &channel->sight);
-  return status == SHM_OK ? shm__ring_bind(space, channel->sight.main, &channel->core.ring) : status;
+static int open_readonly(struct shm__space *space, const char *name, u32 name_length, const shm_channel_options *options, u32 given,
+                         shm_channel *channel) {
+  for (;;) {
+    int status = shm__directory_sight(space, SHM_KIND_CHANNEL, name, name_length, &channel->sight);
+    if (status != SHM_OK) return status;
+    status = shm__ring_bind(space, channel->sight.main, &channel->core.ring);
+    if (status == SHM_OK) status = check_options(&channel->core.ring, options, given);
+    shm_fence_acquire(); /* SYNC directory.deletions: what was read is read before they are looked at again */
+    if (shm__directory_still_there(space, &channel->sight)) return status;
+  }
 }
 
 int shm_channel_open(shm_space *space, const char *name, uint32_t name_length, const shm_channel_options *options,
@@ -65,13 +72,13 @@ int shm_channel_open(shm_space *space, const char *name, uint32_t name_length, c
   int status = shm__enter(space);
   if (status == SHM_OK) {
     if (space->readonly) {
-      status = open_readonly(space, name, name_length, made);
+      status = open_readonly(space, name, name_length, options, given, made);
     } else {
       status = shm__directory_open(space, SHM_KIND_CHANNEL, name, name_length, create ? &maker : NULL, deadline_ns,
                                    &made->structure);
       if (status == SHM_OK) status = shm__ring_bind(space, made->structure->main, &made->core.ring);
+      if (status == SHM_OK) status = check_options(&made->core.ring, options, given);
     }
-    if (status == SHM_OK) status = check_options(&made->core.ring, options, given);
     if (status != SHM_OK && made->structure) shm__directory_release(space, made->structure);
     shm__reap_suspect(space);
     shm__leave(space);

@@ -89,6 +89,12 @@ static inline void shm__handle_let_go(struct shm__handle *handle) {
   shm__leave(handle->space);
 }
 
+/* On a read-only space: was it there while it was bound? Else what was found is that of something else; look again. */
+static inline int shm__handle_was_there(struct shm__handle *handle) {
+  shm_fence_acquire(); /* SYNC directory.deletions: what was read is read before they are looked at again */
+  return shm__directory_still_there(handle->space, &handle->sight);
+}
+
 /* How a structure is opened whose handle begins with a struct shm__handle. */
 struct shm__opening {
   u32 kind, given;
@@ -102,16 +108,18 @@ struct shm__opening {
 
 static inline int shm__handle_make(const struct shm__opening *how, struct shm__space *space, const char *name, u32 name_length,
                                    u64 deadline_ns, struct shm__handle **handle) {
-  *handle = calloc(1, how->size_bytes);
-  if (!*handle) return shm__fail(SHM_SPACE_FULL, "no memory");
   struct shm__maker maker = {how->make, how->options};
-  int status = shm__handle_open(*handle, space, how->kind, name, name_length, how->create ? &maker : NULL, deadline_ns);
-  if (status == SHM_OK) {
-    status = how->bind(handle, shm__handle_main(*handle), how->options, how->given);
-    if (status != SHM_OK) shm__handle_let_go(*handle);
+  for (;;) {
+    *handle = calloc(1, how->size_bytes);
+    if (!*handle) return shm__fail(SHM_SPACE_FULL, "no memory");
+    int status = shm__handle_open(*handle, space, how->kind, name, name_length, how->create ? &maker : NULL, deadline_ns);
+    int open = status == SHM_OK, there = 1;
+    if (open) status = how->bind(handle, shm__handle_main(*handle), how->options, how->given);
+    if (open && space->readonly) there = shm__handle_was_there(*handle);
+    if (open && status != SHM_OK) shm__handle_let_go(*handle);
+    if (status != SHM_OK || !there) free(*handle);
+    if (there) return status;
   }
-  if (status != SHM_OK) free(*handle);
-  return status;
 }
 
 /* Make calls under way leave, wait until they have, and let go of the structure. */
