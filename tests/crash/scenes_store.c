@@ -47,9 +47,6 @@ static void make_k_left(struct world *world) {
   close_cupboard();
 }
 
-/* Whether a sleeper who naps has to be woken depends on the clock. */
-static void look_on(struct world *world) { (void)world; }
-
 SCENE(k_lock_asleep, k_unlock, cup_wait_for_lock, .in_vain = cup_never)
 SCENE(k_event_asleep, k_wake, cup_wait_for_event, .in_vain = cup_no_event, .help = cup_help_with_event)
 

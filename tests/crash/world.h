@@ -159,6 +159,9 @@ void meet_other(struct world *world); /* a sleeper must have come free by itself
 void relieve(struct world *world);    /* send a message to whoever sleeps for one */
 void abandon(struct world *world);    /* staging went wrong: end everybody */
 
+/* meanwhile, where only the clock decides what the victim passes: whether who wakes up acts before the victim is done. */
+static inline void look_on(struct world *world) { (void)world; }
+
 /* The verdict: work on, compare, clean up. reap_first: before anything else, or only at the end. */
 void judge(struct world *world, int reap_first);
 
