@@ -59,7 +59,6 @@ static int open_readonly(struct shm__space *space, const char *name, u32 name_le
     if (status != SHM_OK) return status;
     status = shm__ring_bind(space, channel->sight.main, &channel->core.ring);
     if (status == SHM_OK) status = check_options(&channel->core.ring, options, given);
-    shm_fence_acquire(); /* SYNC directory.deletions: what was read is read before they are looked at again */
     if (shm__directory_still_there(space, &channel->sight)) return status;
   }
 }

@@ -105,7 +105,6 @@ static int check_readable(shm_channel *reader) {
 /* On a read-only space: what was found counts only if the structure was there all the while. */
 static int confirm(shm_channel *reader, int status) {
   if (!reader->core.ring.space->readonly) return status;
-  shm_fence_acquire(); /* SYNC directory.deletions: the copy is done before they are looked at again */
   return shm_channel_alive(reader) ? status : SHM_CLOSED;
 }
 

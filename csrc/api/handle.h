@@ -54,7 +54,6 @@ static inline int shm__handle_leave_look(struct shm__handle *handle, const u32 *
     shm__handle_leave(handle);
     return status;
   }
-  shm_fence_acquire(); /* SYNC directory.deletions: what was read is read before they are looked at again */
   if (!shm__handle_is_there(handle, life)) status = SHM_CLOSED;
   shm_add(&handle->busy, (u32)-1);
   return status;
@@ -89,12 +88,6 @@ static inline void shm__handle_let_go(struct shm__handle *handle) {
   shm__leave(handle->space);
 }
 
-/* On a read-only space: was it there while it was bound? Else what was found is that of something else; look again. */
-static inline int shm__handle_was_there(struct shm__handle *handle) {
-  shm_fence_acquire(); /* SYNC directory.deletions: what was read is read before they are looked at again */
-  return shm__directory_still_there(handle->space, &handle->sight);
-}
-
 /* How a structure is opened whose handle begins with a struct shm__handle. */
 struct shm__opening {
   u32 kind, given;
@@ -115,7 +108,8 @@ static inline int shm__handle_make(const struct shm__opening *how, struct shm__s
     int status = shm__handle_open(*handle, space, how->kind, name, name_length, how->create ? &maker : NULL, deadline_ns);
     int open = status == SHM_OK, there = 1;
     if (open) status = how->bind(handle, shm__handle_main(*handle), how->options, how->given);
-    if (open && space->readonly) there = shm__handle_was_there(*handle);
+    /* Else what was bound, or found damaged, is something else: look again. */
+    if (open && space->readonly) there = shm__directory_still_there(space, &(*handle)->sight);
     if (open && status != SHM_OK) shm__handle_let_go(*handle);
     if (status != SHM_OK || !there) free(*handle);
     if (there) return status;

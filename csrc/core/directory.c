@@ -102,6 +102,7 @@ static int is_it(const struct shm__space *space, const struct shm_entry *entry, 
 }
 
 int shm__directory_still_there(struct shm__space *space, struct shm__sight *sight) {
+  shm_fence_acquire(); /* SYNC directory.deletions: what was read is read before they are looked at again */
   u64 deletions = shm_load_acquire(&space->header->deletions); /* SYNC directory.deletions */
   while (deletions != shm_load_relaxed(&sight->deletions)) { /* something was deleted since */
     struct search search = {sight, 0};

@@ -51,7 +51,7 @@ struct shm__sight {
 
 /* Find it by its name; id is in its main block,. SHM_NOT_FOUND. */
 int shm__directory_sight(struct shm__space *space, u32 kind, const char *name, u32 name_length, struct shm__sight *sight);
-/* Is it still there? What was read of it counts only if it is, after a shm_fence_acquire. */
+/* Is it still there? What was read of it before counts only if it is. */
 int shm__directory_still_there(struct shm__space *space, struct shm__sight *sight);
 
 /* Destroy: mark the space and every structure deleted and wake everybody. */

@@ -37,7 +37,7 @@ static int ask(Watch *self, uint64_t deadline_ns) {
     return SHM_OK;
   }
   self->keeps = status == SHM_OK;
-  self->taken++;
+  self->taken += status == SHM_OK;
   return status;
 }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..errors import NotFound
@@ -12,7 +11,7 @@ from .file import Directory
 from .header import corrupted
 from .region import Region, opened_region
 from .tables import Record, constant, field_offset, struct_bytes
-from .values import main_record, patiently
+from .values import main_record, patiently, table_entries
 
 _ODD_TRIES = 200
 _NAP_S = 0.0001
@@ -72,22 +71,11 @@ def _shard(region: Region, shard: int, found: Found) -> list[Item]:
     for left in reversed(range(_ODD_TRIES)):
         changes = region.record("shm_shard", table, found.label).word("changes")
         if changes % 2 == 0 or left == 0:
-            items = [item for at in _list(region, table, found) if (item := _item(region, shard, at, found))]
+            items = [item for at in table_entries(region, table, found) if (item := _item(region, shard, at, found))]
             if left == 0 or region.record("shm_shard", table, found.label).word("changes") == changes:
                 break
         time.sleep(_NAP_S)
     return items
-
-
-def _list(region: Region, table: int, found: Found) -> Iterator[int]:
-    at = region.record("shm_shard", table, found.label).word("first")
-    seen: set[int] = set()
-    while at:
-        if at in seen:
-            raise corrupted(region.path, f"a cycle in the keys of {found.label}", at)
-        seen.add(at)
-        yield at
-        at = region.record("shm_key", at, f"a key of {found.label}").word("next")
 
 
 def _item(region: Region, shard: int, at: int, found: Found) -> Item | None:

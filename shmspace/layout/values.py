@@ -51,7 +51,7 @@ def tuples_stat(region: Region, found: Found) -> dict[str, int]:
         shards = main.offset + struct_bytes("shm_tuples_main")
         keys = entries = nbytes = waiting = 0
         for n in range(main.word("shards")):
-            for entry in _entries(region, shards + n * struct_bytes("shm_shard"), found):
+            for entry in table_entries(region, shards + n * struct_bytes("shm_shard"), found):
                 values = _Values(region, region.record("shm_tuple", entry, found.label), found)
                 keys += values.ready > 0
                 entries += values.ready
@@ -81,7 +81,8 @@ def main_record(region: Region, found: Found, name: str) -> Record:
     return block.record
 
 
-def _entries(region: Region, shard: int, found: Found) -> Iterator[int]:
+def table_entries(region: Region, shard: int, found: Found) -> Iterator[int]:
+    """Walk the entries of a table's shard in order of creation; which they are must be checked afterwards."""
     at = region.record("shm_shard", shard, found.label).word("first")
     seen: set[int] = set()
     while at:
